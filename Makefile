@@ -1,0 +1,76 @@
+# Every habit of the project. A fresh clone needs only Python 3.11 or newer (with venv) and make.
+
+VENV   ?= .venv
+PYTHON ?= python3
+# Extras of pyproject.toml to install: embedded, ai, media, notebooks, cluster, dev.
+EXTRAS ?= embedded,dev
+# Extra arguments for the tool behind a target: make test ARGS="-x tests/house"
+ARGS   ?=
+
+empty  :=
+space  := $(empty) $(empty)
+comma  := ,
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed-$(subst $(space),-,$(subst $(comma),-,$(EXTRAS)))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve dev test check format soak bench coverage lock clean
+
+help: ## List every habit
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## Make .venv and install under the lock (EXTRAS=embedded,ai,media,notebooks,cluster,dev)
+
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "chatcore needs Python 3.11 or newer; $(PYTHON) is not. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make a virtual environment. On Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock uv
+	@# A machine may know its package index only through pip's configuration: then pip does the whole work.
+	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -c requirements.lock -e ".[$(EXTRAS)]" || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[$(EXTRAS)]"
+	@touch $@
+
+serve: setup ## Run the server (http://127.0.0.1:3001)
+	@exec $(BIN)/python server.py
+
+dev: setup ## Run the server and start it again when a source file changes
+	@exec $(BIN)/python -m chatcore dev $(ARGS)
+
+test: setup ## Run all tests (ARGS="-x tests/house")
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## Format, lint, types, import rules, generated files: what CI runs first
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@if [ -f chatcore/describe.py ]; then $(BIN)/python -m chatcore describe --check; fi
+	@if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/nbstripout --verify --keep-id \
+		--extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution" notebooks/*.ipynb; fi
+
+format: setup ## Format the code and apply safe lint fixes
+	@$(BIN)/ruff check --fix --exit-zero --quiet .
+	@$(BIN)/ruff format .
+
+soak: setup ## Minutes of connects, messages and faults; memory must stay flat
+	@$(BIN)/python -m pytest -m soak --timeout=3600 $(ARGS)
+
+bench: setup ## Print measured numbers of the hot paths
+	@$(BIN)/python -m pytest -m bench -s --timeout=1200 $(ARGS)
+
+coverage: setup ## Run all tests and write htmlcov/
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage html --quiet
+	@$(BIN)/coverage report
+
+lock: setup ## Resolve all extras again into requirements.lock (ARGS="--upgrade")
+	@$(BIN)/python -m uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --quiet \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock $(ARGS)
+
+clean: ## Remove caches, reports and the virtual environment
+	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find chatcore tests pipelines -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
