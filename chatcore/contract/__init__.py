@@ -1,0 +1,1 @@
+"""Every shape on the wire: commands, replies, events, the error payload. Pydantic, no I/O."""

@@ -1,0 +1,199 @@
+"""Every setting of chatcore, read once. The only module that looks at the environment.
+
+`.env.example` and the table of the README are made from the field descriptions (`python -m chatcore describe`).
+"""
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Environment = Literal["development", "production"]
+OriginList = Annotated[tuple[str, ...], NoDecode]
+DEVELOPMENT_ISSUER = "chatcore-local"
+DEFAULT_PORT = 3001
+_PLACEHOLDERS = ("your_", "changeme", "change_me", "example", "secret", "password")
+
+
+class BadSettings(Exception):
+    """The server must not start like this. Lists every problem at once and never repeats a value."""
+
+    def __init__(self, problems: list[str]):
+        self.problems = problems
+        super().__init__("\n".join(f"  - {problem}" for problem in problems))
+
+
+def platform_data_folder() -> Path:
+    """Where this system keeps a user's application data (XDG on Linux)."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "chatcore"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local"))) / "chatcore"
+    return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "chatcore"
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults. Variables are the field names in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", hide_input_in_errors=True, frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
+
+    chatcore_env: Environment = Field(
+        "development",
+        description="`production` refuses dev tokens, weak or missing secrets, `*` origins and `RATE_LIMITS=off`",
+    )
+    host: str = Field("", description="address to listen on; empty: `127.0.0.1`, in production `0.0.0.0`")
+    port: int = Field(DEFAULT_PORT, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    public_url: str = Field("", description="how clients reach the server, for invitation links; empty: host and port")
+    chatcore_home: Path = Field(
+        default_factory=platform_data_folder,
+        description="embedded database, local keys and `runtime.json`; empty: the platform's user data folder",
+    )
+
+    mongodb_uri: SecretStr = Field(
+        SecretStr(""), description="a MongoDB 7+ replica set or Atlas; empty: the embedded database"
+    )
+    database_password: SecretStr = Field(SecretStr(""), description="replaces `<db_password>` in `MONGODB_URI`")
+    database_name: str = Field("RealTimeChatAiApp", pattern=r"^[A-Za-z0-9_-]{1,38}\z", description="name of the database")
+    mongodb_max_pool_size: int = Field(10, ge=1, le=500, description="connections to the database at most")
+
+    clerk_jwt_issuer: str = Field("", description="issuer URL of a Clerk instance; its keys are read by JWKS")
+    clerk_secret_key: SecretStr = Field(SecretStr(""), description="Clerk's secret key, for look-ups of users")
+    clerk_publishable_key: str = Field("", description="Clerk's publishable key, handed to the web page")
+    clerk_webhook_secret: SecretStr = Field(
+        SecretStr(""), description="`whsec_...`; signature of Clerk's webhooks on `/api/webhooks/clerk`"
+    )
+    oidc_issuer: str = Field("", description="issuer URL of any OpenID Connect provider")
+    oidc_audience: str = Field("", description="the `aud` that its tokens must carry; empty: not looked at")
+    authorized_parties: OriginList = Field((), description="allowed `azp`, comma-separated; empty: `ALLOWED_ORIGINS`")
+    roles_claim: str = Field("roles", description="claim in which an issuer's token names server roles")
+    local_accounts: bool | None = Field(
+        None, description="names and passwords kept here; empty: on when no other issuer is set"
+    )
+    socket_auth_policy: Literal["token", "session"] = Field(
+        "token", description="`token`: a socket lives as long as its token; `session`: as the issuer's session, at most 12 h"
+    )
+
+    encryption_secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="32 bytes in base64 (the key), or a passphrase of 32 or more characters; empty in development: kept in `CHATCORE_HOME`",
+    )
+    master_keys: SecretStr = Field(
+        SecretStr(""), description="`k2:<base64>,k1:<base64>`: the first wraps, all unwrap; instead of `ENCRYPTION_SECRET_KEY`"
+    )
+    deleted_retention_days: int = Field(
+        30, ge=0, le=3650, description="deleted content stays sealed for moderation this long, then is erased"
+    )
+
+    allowed_origins: OriginList = Field((), description="browser origins for REST, comma-separated; empty: same origin only")
+    socket_io_cors_origins: OriginList = Field((), description="browser origins for Socket.IO; empty: `ALLOWED_ORIGINS`")
+    socket_io_ping_interval: int = Field(25_000, ge=100, le=300_000, description="milliseconds between heartbeats")
+    socket_io_ping_timeout: int = Field(60_000, ge=100, le=300_000, description="milliseconds to wait for the answer")
+    max_group_members: int = Field(1_000, ge=2, le=100_000, description="members of one group at most")
+
+    trusted_proxies: OriginList = Field(
+        (), description="addresses or networks whose `X-Forwarded-*` headers are believed, comma-separated"
+    )
+    metrics_port: int | None = Field(None, ge=0, le=65_535, description="serve `/metrics` on this port, loopback only")
+    metrics_token: SecretStr = Field(SecretStr(""), description="serve `/metrics` on the main port to this bearer token")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe log line written")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: console on a terminal, else JSON")
+    rate_limits: bool = Field(True, description="`off` only outside production, for load tests")
+
+    @field_validator(
+        "authorized_parties", "allowed_origins", "socket_io_cors_origins", "trusted_proxies", mode="before"
+    )
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def production(self) -> bool:
+        return self.chatcore_env == "production"
+
+    @property
+    def listen_host(self) -> str:
+        return self.host or ("0.0.0.0" if self.production else "127.0.0.1")
+
+    @property
+    def on_loopback(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.listen_host).is_loopback
+        except ValueError:
+            return self.listen_host == "localhost"
+
+    @property
+    def embedded_database(self) -> bool:
+        return not self.mongodb_uri.get_secret_value()
+
+    @property
+    def has_local_accounts(self) -> bool:
+        return self.local_accounts if self.local_accounts is not None else not (self.clerk_jwt_issuer or self.oidc_issuer)
+
+    @property
+    def dev_tokens(self) -> bool:
+        """Tokens for the asking: in development, on loopback, with the local issuer, and nowhere else."""
+        return not self.production and self.on_loopback and self.has_local_accounts
+
+    @property
+    def socket_origins(self) -> tuple[str, ...]:
+        return self.socket_io_cors_origins or self.allowed_origins
+
+    def problems(self) -> list[str]:
+        """What forbids a start, beyond the form of the values."""
+        found: list[str] = []
+        key, ring = self.encryption_secret_key.get_secret_value(), self.master_keys.get_secret_value()
+        if key and ring:
+            found.append("ENCRYPTION_SECRET_KEY and MASTER_KEYS are both set; keep one")
+        if key and len(key) < 32:
+            found.append("ENCRYPTION_SECRET_KEY is too short: 32 bytes in base64, or a passphrase of 32 or more characters")
+        if "<db_password>" in self.mongodb_uri.get_secret_value() and not self.database_password.get_secret_value():
+            found.append("MONGODB_URI asks for <db_password>, but DATABASE_PASSWORD is not set")
+        for name, url in (("CLERK_JWT_ISSUER", self.clerk_jwt_issuer), ("OIDC_ISSUER", self.oidc_issuer)):
+            if url and not url.startswith("https://") and not (not self.production and url.startswith("http://127.0.0.1")):
+                found.append(f"{name} must be an https URL")
+        if self.clerk_jwt_issuer and self.oidc_issuer:
+            found.append("CLERK_JWT_ISSUER and OIDC_ISSUER are both set; one issuer serves at a time")
+        if not self.has_local_accounts and not (self.clerk_jwt_issuer or self.oidc_issuer):
+            found.append("LOCAL_ACCOUNTS is off and neither CLERK_JWT_ISSUER nor OIDC_ISSUER is set: nobody could sign in")
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                found.append("TRUSTED_PROXIES must list IP addresses or networks")
+                break
+        return found + (self._production_problems() if self.production else [])
+
+    def _production_problems(self) -> list[str]:
+        found: list[str] = []
+        key, ring = self.encryption_secret_key.get_secret_value(), self.master_keys.get_secret_value()
+        if not key and not ring:
+            found.append("ENCRYPTION_SECRET_KEY (or MASTER_KEYS) must be set in production")
+        if key and (key.lower().startswith(_PLACEHOLDERS) or len(set(key)) < 10):
+            found.append("ENCRYPTION_SECRET_KEY looks like a placeholder; make one with `openssl rand -base64 32`")
+        if "*" in self.allowed_origins or "*" in self.socket_io_cors_origins:
+            found.append("ALLOWED_ORIGINS and SOCKET_IO_CORS_ORIGINS must list origins; `*` is refused in production")
+        if not self.rate_limits:
+            found.append("RATE_LIMITS=off is refused in production")
+        return found
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment and `.env`. Raises BadSettings that names every problem at once."""
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise BadSettings([_plain(item["loc"], item["msg"]) for item in error.errors()]) from None
+    if problems := settings.problems():
+        raise BadSettings(problems)
+    return settings
+
+
+def _plain(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]).upper() if location else "settings"
+    return f"{name}: {message[:1].lower()}{message[1:]}"
