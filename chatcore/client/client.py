@@ -1,0 +1,406 @@
+"""One person's connection to one server."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from typing import Any, Literal, Self, TypeVar
+
+import aiohttp
+
+from chatcore.client.events import (
+    LOG_SHAPES,
+    ConnectionChanged,
+    Event,
+    GroupLost,
+    Happening,
+    Resynced,
+    Subscription,
+)
+from chatcore.client.following import LogFollower
+from chatcore.client.link import LinkLost
+from chatcore.client.rest import Rest, read_as
+from chatcore.client.session import Backoff, RenewToken, Session
+from chatcore.client.view import GroupView
+from chatcore.contract.base import Shape
+from chatcore.contract.groups import Group, GroupJoined, GroupMembers, Groups, JoinPolicy, PresenceStatus
+from chatcore.contract.messages import MessagePage, MessageSent, Pins, SyncedGroup
+from chatcore.contract.people import AuthenticationSuccess, Me, Users
+from chatcore.contract.presence import OnlineUsers
+from chatcore.errors import ChatError, Draining
+
+S = TypeVar("S", bound=Shape)
+ACK_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Client:
+    """Use it as `async with Client(url, token) as client`, or `await Client.connect(url, token)` and `close()`.
+
+    Commands wait for a connection, are repeated after a lost one until the server answers, and raise the ChatError of
+    a refusal; a refusal that says when to come again is waited out once. `since` is `client.places` of an earlier run:
+    the log is then handed over from there. `renew` is asked for a token before the present one expires. With
+    `follow=False` the server's pushes are handed over as they come: no order, no `sync`, no views.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        renew: RenewToken | None = None,
+        since: Mapping[str, int] | None = None,
+        follow: bool = True,
+        device_type: Literal["mobile", "web", "desktop"] = "desktop",
+        backoff: Backoff | None = None,
+        http: aiohttp.ClientSession | None = None,
+    ):
+        self.url = url
+        self._token = token
+        self._renew = renew
+        self._follow = follow
+        self._device_type = device_type
+        self._backoff = backoff or Backoff()
+        self._http = http
+        self._own_http = http is None
+        self._session: Session | None = None
+        self._rest: Rest | None = None
+        self._me: Me | None = None
+        self._groups: dict[str, Group] = {}
+        self._views: dict[str, GroupView] = {}
+        self._subscriptions: set[Subscription] = set()
+        self._loading: set[asyncio.Task[None]] = set()
+        self._connections = 0
+        self._follower = LogFollower(self._ask_sync, self._deliver, dict(since or {}))
+
+    @classmethod
+    async def connect(cls, url: str, token: str, **options: Any) -> Self:
+        """A started client. Raises LinkLost where no server answers, ChatError where it refuses the token."""
+        client = cls(url, token, **options)
+        await client.start()
+        return client
+
+    async def start(self, *, timeout_seconds: float = 10.0) -> None:
+        self._http = self._http or aiohttp.ClientSession()
+        self._session = Session(
+            self._http,
+            self.url,
+            self._token,
+            on_event=self._hear,
+            on_change=self._changed,
+            on_ready=self._ready,
+            renew=self._renew,
+            device_type=self._device_type,
+            backoff=self._backoff,
+        )
+        session = self._session
+        self._rest = Rest(self._http, self.url, lambda: session.token, session.renew_token)
+        try:
+            await session.start(timeout_seconds=timeout_seconds)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        await self._follower.stop()
+        for task in self._loading:
+            task.cancel()
+        await asyncio.gather(*self._loading, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+        for subscription in list(self._subscriptions):
+            subscription.end()
+        if self._own_http and self._http is not None:
+            await self._http.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def user(self) -> Me:
+        assert self._me is not None, "not connected yet"
+        return self._me
+
+    @property
+    def groups(self) -> list[Group]:
+        """One's groups, as far as pushes and replies have told."""
+        return list(self._groups.values())
+
+    @property
+    def connected(self) -> bool:
+        return self._session is not None and self._session.connected
+
+    @property
+    def places(self) -> dict[str, int]:
+        """The last place handed over in each group's log: keep it and give it as `since` next time."""
+        return self._follower.places
+
+    @property
+    def rest(self) -> Rest:
+        assert self._rest is not None, "not started yet"
+        return self._rest
+
+    def find_group(self, name_or_id: str) -> Group | None:
+        """One of one's own groups, by id or by name whatever its case."""
+        wanted = name_or_id.casefold()
+        return self._groups.get(name_or_id) or next(
+            (group for group in self._groups.values() if group.name.casefold() == wanted), None
+        )
+
+    def events(self) -> Subscription:
+        """What happens from this call on, as an async iterator. Ends with the client, raises if thrown out."""
+        subscription = Subscription(self._subscriptions.discard)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    async def view(self, group_id: str, *, depth: int | None = 50) -> GroupView:
+        """The group's newest `depth` messages (None: all), kept true from now on."""
+        view = self._views.get(group_id)
+        if view is None:
+            view = self._views[group_id] = GroupView(group_id)
+            try:
+                await self._load(view)
+            except BaseException:
+                self._views.pop(group_id, None)
+                raise
+        while view.has_earlier and (depth is None or len(view.messages) < depth):
+            await self.load_earlier(view)
+        return view
+
+    async def load_earlier(self, view: GroupView) -> None:
+        """One more page of history, if there is any."""
+        if view.has_earlier and view.messages:
+            view.add_earlier(await self.history(view.group_id, before=view.messages[0].seq, limit=100))
+
+    async def interrupt(self) -> None:
+        """Drop the connection as a bad network would; the client comes back by itself."""
+        if self._session is not None:
+            await self._session.interrupt()
+
+    # Messages
+
+    async def send(
+        self,
+        group_id: str,
+        content: str,
+        *,
+        temp_id: str | None = None,
+        reply_to: str | None = None,
+        media_id: str | None = None,
+        type: Literal["text", "image", "file"] = "text",  # noqa: A002
+    ) -> MessageSent:
+        """Returns once the server has stored the message; repeats carry the same `temp_id`, so it is stored once."""
+        payload = _given(
+            groupId=group_id,
+            content=content,
+            tempId=temp_id or secrets.token_hex(12),
+            replyTo=reply_to,
+            mediaId=media_id,
+            type=type,
+        )
+        receipt = read_as(MessageSent, await self._command("send_message", payload))
+        self._follower.heard_of(group_id, receipt.seq)
+        return receipt
+
+    async def edit(self, group_id: str, message_id: str, content: str) -> None:
+        await self._command("edit_message", {"groupId": group_id, "messageId": message_id, "content": content})
+
+    async def delete(self, group_id: str, message_id: str) -> None:
+        await self._command("delete_message", {"groupId": group_id, "messageId": message_id})
+
+    async def react(self, group_id: str, message_id: str, emoji: str, *, remove: bool = False) -> None:
+        payload = {"groupId": group_id, "messageId": message_id, "emoji": emoji}
+        await self._command("remove_reaction" if remove else "add_reaction", payload)
+
+    async def pin(self, group_id: str, message_id: str, *, pinned: bool = True) -> None:
+        payload = {"groupId": group_id, "messageId": message_id}
+        await self._command("pin_message" if pinned else "unpin_message", payload)
+
+    async def report(self, group_id: str, message_id: str, reason: str) -> None:
+        await self._command("report_message", {"groupId": group_id, "messageId": message_id, "reason": reason})
+
+    async def mark_read(self, group_id: str, up_to_seq: int) -> None:
+        await self._command("mark_messages_read", {"groupId": group_id, "upToSeq": up_to_seq})
+
+    async def typing(self, group_id: str, *, active: bool = True) -> None:
+        """Not repeated and not confirmed: a lost hint that somebody types is no loss."""
+        if self._session is not None:
+            try:
+                await self._session.emit("typing_start" if active else "typing_stop", {"groupId": group_id})
+            except LinkLost:
+                return
+
+    async def pins(self, group_id: str) -> Pins:
+        return await self.rest.get(Pins, f"/api/groups/{group_id}/pins")
+
+    async def history(
+        self, group_id: str, *, before: int | None = None, after: int | None = None, limit: int = 50
+    ) -> MessagePage:
+        """Oldest first within the page; `before` and `after` are places in the log, themselves left out."""
+        query = {"before": before, "after": after, "limit": limit}
+        return await self.rest.get(MessagePage, f"/api/messages/{group_id}", query)
+
+    async def sync(self, group_id: str, since: int) -> SyncedGroup:
+        """The log after `since`, at most 200 events; apart from what this client follows by itself."""
+        data = await self._command("sync", {"groups": [{"groupId": group_id, "since": since}]})
+        return read_as(SyncedGroup, data["groups"][0])
+
+    # Groups and people
+
+    async def create_group(self, name: str, *, description: str = "", join_policy: JoinPolicy = "invite") -> Group:
+        body = {"name": name, "description": description, "joinPolicy": join_policy}
+        group = await self.rest.post(Group, "/api/groups", body)
+        self._enter(group, group.latest_seq)
+        return group
+
+    async def direct_message(self, user_id: str) -> Group:
+        """The group of two with this person."""
+        group = await self.rest.post(Group, "/api/direct-messages", {"userId": user_id})
+        self._enter(group, group.latest_seq)
+        return group
+
+    async def join(self, group_id: str) -> GroupJoined:
+        """Enter the group's room; in an open group this makes one a member."""
+        joined = read_as(GroupJoined, await self._command("join_group", {"groupId": group_id}))
+        self._enter(joined.group, joined.latest_seq)
+        return joined
+
+    async def leave(self, group_id: str, *, membership: bool = True) -> None:
+        """End the membership, or only take this connection out of the room."""
+        await self._command("leave_group", {"groupId": group_id, "membership": membership})
+        group = self._groups.get(group_id)
+        self._lose(group_id)
+        if group is not None and not membership:
+            self._groups[group_id] = group
+
+    async def members(self, group_id: str) -> GroupMembers:
+        return read_as(GroupMembers, await self._command("get_group_members", {"groupId": group_id}))
+
+    async def online_users(self, group_id: str) -> OnlineUsers:
+        return read_as(OnlineUsers, await self._command("get_online_users", {"groupId": group_id}))
+
+    async def change_status(self, status: PresenceStatus) -> None:
+        await self._command("change_status", {"status": status})
+
+    async def find_groups(self, query: str) -> Groups:
+        """Open groups that anybody may join."""
+        return await self.rest.get(Groups, "/api/directory/groups", {"query": query})
+
+    async def find_users(self, query: str) -> Users:
+        return await self.rest.get(Users, "/api/directory/users", {"query": query})
+
+    # What comes in
+
+    async def _command(self, event: str, payload: dict[str, Any]) -> Any:
+        assert self._session is not None, "not started yet"
+        waited = False
+        while True:
+            try:
+                return await self._session.call(event, payload, timeout_seconds=ACK_SECONDS)
+            except LinkLost:
+                if self._session.failure is not None:
+                    raise
+            except Draining as draining:
+                await asyncio.sleep(_pause(draining))
+            except ChatError as refused:
+                if waited or not refused.retryable or refused.retry_after_ms is None:
+                    raise
+                waited = True
+                await asyncio.sleep(_pause(refused))
+
+    async def _ask_sync(self, payload: dict[str, Any]) -> Any:
+        assert self._session is not None
+        return await self._session.call("sync", payload, timeout_seconds=ACK_SECONDS)
+
+    def _changed(self, change: ConnectionChanged) -> None:
+        self._deliver(change)
+        failure = self._session.failure if self._session is not None else None
+        if failure is not None:
+            for subscription in list(self._subscriptions):
+                subscription.end(failure if isinstance(failure, ChatError) else None)
+
+    def _ready(self) -> None:
+        self._connections += 1
+        if self._follow and self._connections > 1:
+            self._follower.ask_for_all()
+
+    def _hear(self, name: str, data: Any) -> None:
+        if not isinstance(data, dict):
+            return
+        group_id, seq = data.get("groupId"), data.get("seq")
+        if name in LOG_SHAPES and isinstance(seq, int):
+            event = Event(name, data, group_id, seq)
+            self._follower.take(event) if self._follow else self._deliver(event)
+            return
+        event = Event(name, data, group_id)
+        if name == "authentication_success":
+            self._me = read_as(AuthenticationSuccess, data).user
+        elif name == "user_groups":
+            self._know_groups(read_as(Groups, data).groups)
+        elif name == "group_deleted" and group_id is not None:
+            self._lose(group_id)
+        elif name in ("message_read", "messages_read") and (view := self._views.get(str(group_id))):
+            view.mark_read(data["readBy"], data["upToSeq"])
+        self._deliver(event)
+
+    def _know_groups(self, groups: list[Group]) -> None:
+        self._groups = {group.id: group for group in groups}
+        for group_id in self._follower.keep_only(self._groups):
+            self._lose(group_id)
+            self._deliver(GroupLost(group_id, "not_found"))
+        if self._follow:
+            for group in groups:
+                self._follower.follow(group.id, group.latest_seq)
+
+    def _enter(self, group: Group, latest_seq: int) -> None:
+        self._groups[group.id] = group
+        if self._follow:
+            self._follower.follow(group.id, latest_seq)
+
+    def _lose(self, group_id: str) -> None:
+        self._groups.pop(group_id, None)
+        self._views.pop(group_id, None)
+        self._follower.forget(group_id)
+
+    def _deliver(self, happening: Happening) -> None:
+        match happening:
+            case Event(group_id=str() as group_id, seq=int()):
+                if view := self._views.get(group_id):
+                    view.apply(happening)
+                self._learn(happening, group_id)
+            case Resynced(group_id=group_id) if view := self._views.get(group_id):
+                view.restart()
+                task = asyncio.create_task(self._load(view), name="chatcore-client-history")
+                self._loading.add(task)
+                task.add_done_callback(self._loading.discard)
+            case GroupLost(group_id=group_id):
+                self._lose(group_id)
+        for subscription in list(self._subscriptions):
+            subscription.put(happening)
+
+    def _learn(self, event: Event, group_id: str) -> None:
+        known = self._groups.get(group_id)
+        if event.name == "member_left" and self._me is not None and event.data.get("userId") == self._me.user_id:
+            self._lose(group_id)
+        elif event.name == "group_updated":
+            group = read_as(Group, event.data["group"])
+            mine = {"role": known.role, "unread": known.unread} if known else {}
+            self._groups[group_id] = group.model_copy(update=mine)
+
+    async def _load(self, view: GroupView) -> None:
+        page, members = await asyncio.gather(self.history(view.group_id), self.members(view.group_id))
+        for member in members.members:
+            view.roles[member.user_id] = member.role
+            view.mark_read(member.user_id, member.read_seq or 0)
+        view.start(page)
+
+
+def _given(**fields: object) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _pause(refused: ChatError) -> float:
+    return min((refused.retry_after_ms or 500) / 1000, LONGEST_PAUSE_SECONDS)
