@@ -1,0 +1,1 @@
+"""Servers that chatcore runs itself, as child processes, where none is configured."""
