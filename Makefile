@@ -36,7 +36,7 @@ serve: setup ## Run the server (http://127.0.0.1:3001)
 	@exec $(BIN)/python server.py
 
 dev: setup ## Run the server and start it again when a source file changes
-	@exec $(BIN)/python -m chatcore dev $(ARGS)
+	@exec $(BIN)/watchfiles --filter python --sigint-timeout 15 "$(BIN)/python server.py" chatcore server.py
 
 test: setup ## Run all tests (ARGS="-x tests/house")
 	@$(BIN)/python -m pytest $(ARGS)

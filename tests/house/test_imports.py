@@ -57,7 +57,8 @@ ALLOWED = [
 HOUSE = [
     "__init__.py", "contract/__init__.py", "contract/messages.py", "errors.py", "ports.py", "vault.py", "mongo.py",
     "groups/__init__.py", "groups/service.py", "messages/__init__.py", "messages/service.py", "messages/store.py",
-    "identity/__init__.py", "identity/service.py", "identity/tokens.py", "ai/__init__.py", "ai/provider.py", "client/__init__.py", "client/rest.py",
+    "identity/__init__.py", "identity/service.py", "identity/tokens.py", "ai/__init__.py", "ai/provider.py",
+    "client/__init__.py", "client/rest.py",
     "api.py", "transport/__init__.py", "transport/http.py", "embedded/__init__.py", "embedded/database.py", "app.py",
     "cli/__init__.py", "lab/__init__.py", "lab/replay.py",
 ]  # fmt: skip
