@@ -1,0 +1,1 @@
+"""Sockets and HTTP: what carries commands in and events out."""
