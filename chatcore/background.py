@@ -1,0 +1,62 @@
+"""Work that goes on after a request: periodic chores and bounded jobs, under one supervisor, drained with a deadline."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger("chatcore.background")
+MAX_JOBS = 1_000
+
+
+class Background:
+    """The only place that swallows an exception: it is logged, and the next job runs."""
+
+    def __init__(self, max_jobs: int = MAX_JOBS):
+        self._max_jobs = max_jobs
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._chores: set[asyncio.Task[None]] = set()
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, object]) -> bool:
+        """Run once, soon. False, with the work closed, where too many jobs are under way."""
+        if len(self._jobs) >= self._max_jobs:
+            work.close()
+            log.warning("background_full", job=name)
+            return False
+        task = asyncio.create_task(self._guard(name, work), name=f"job:{name}")
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+        return True
+
+    def every(self, seconds: float, name: str, chore: Callable[[], Awaitable[object]]) -> None:
+        """Run again and again until the drain, `seconds` after the previous run ended."""
+
+        async def loop() -> None:
+            while True:
+                await asyncio.sleep(seconds)
+                await self._guard(name, chore())
+
+        task = asyncio.create_task(loop(), name=f"chore:{name}")
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    async def drain(self, deadline_seconds: float) -> None:
+        """Stop the chores, let jobs finish until the deadline, then cancel what is left."""
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        if self._jobs:
+            await asyncio.wait(self._jobs, timeout=deadline_seconds)
+        for job in list(self._jobs):
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+
+    @staticmethod
+    async def _guard(name: str, work: Awaitable[object]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.error("background_failed", job=name, error=type(error).__name__, exc_info=True)

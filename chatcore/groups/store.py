@@ -1,0 +1,424 @@
+"""Groups, members, bans and invitations in MongoDB, and their twin in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+
+from chatcore.contract.groups import GroupSettings
+from chatcore.errors import Conflict
+from chatcore.groups.records import BanRecord, GroupRecord, InviteRecord, MemberRecord
+from chatcore.journal.rows import Change, Row
+from chatcore.mongo import Index, translate_errors
+
+INDEXES = (
+    Index("members", (("groupId", 1), ("userId", 1)), unique=True),
+    Index("members", (("userId", 1),)),
+    Index("bans", (("groupId", 1), ("userId", 1)), unique=True),
+    Index("invites", (("expiresAt", 1),), expire_after_seconds=0),
+    Index("groups", (("openName", 1),)),
+    Index("groups", (("touchedAt", 1),)),
+    Index("groups", (("isActive", 1),)),
+)
+Document = dict[str, Any]
+
+
+class GroupStore(Protocol):
+    async def find(self, group_id: str) -> GroupRecord | None:
+        """The group if it is active."""
+        ...
+
+    async def members_of(self, group_id: str) -> list[MemberRecord]: ...
+    async def group_ids_of(self, user_id: str) -> list[str]: ...
+    async def find_open(self, prefix: str, limit: int) -> list[GroupRecord]: ...
+    async def touched_since(self, moment: datetime) -> list[tuple[str, int]]:
+        """Ids and checkpoints of groups that some process changed since then."""
+        ...
+
+    async def deleted(self) -> list[GroupRecord]:
+        """Groups marked deleted whose content is not erased yet."""
+        ...
+
+    async def remove(self, group_id: str) -> None: ...
+    async def save_reads(self, members: Sequence[MemberRecord]) -> None:
+        """Raise read watermarks; a lower one never wins."""
+        ...
+
+    async def save_checkpoint(self, group_id: str, seq: int, now: datetime) -> None: ...
+    async def find_ban(self, group_id: str, user_id: str) -> BanRecord | None: ...
+    async def bans_of(self, group_id: str) -> list[BanRecord]: ...
+    async def unban(self, group_id: str, user_id: str) -> bool: ...
+    async def add_invite(self, invite: InviteRecord) -> None: ...
+    async def find_invite(self, code: str) -> InviteRecord | None: ...
+    async def use_invite(self, code: str) -> bool:
+        """Count one use; False where none is left."""
+        ...
+
+    def group_added(self, group: GroupRecord) -> Change: ...
+    def group_saved(self, group: GroupRecord) -> Change: ...
+    def group_deleted(self, group_id: str, now: datetime) -> Change: ...
+    def member_added(self, member: MemberRecord) -> Change:
+        """The numbers of the first row give where the membership begins."""
+        ...
+
+    def member_removed(self, group_id: str, user_id: str, now: datetime) -> Change: ...
+    def role_set(self, group_id: str, user_id: str, role: str, now: datetime) -> Change: ...
+    def banned(self, ban: BanRecord) -> Change: ...
+
+
+class MongoGroupStore:
+    def __init__(self, database: AsyncDatabase[Document]):
+        self._groups = database["groups"]
+        self._members = database["members"]
+        self._bans = database["bans"]
+        self._invites = database["invites"]
+
+    @translate_errors
+    async def find(self, group_id: str) -> GroupRecord | None:
+        document = await self._groups.find_one({"_id": ObjectId(group_id)})
+        return _group(document) if document and document["isActive"] else None
+
+    @translate_errors
+    async def members_of(self, group_id: str) -> list[MemberRecord]:
+        return [_member(row) for row in await self._members.find({"groupId": ObjectId(group_id)}).to_list()]
+
+    @translate_errors
+    async def group_ids_of(self, user_id: str) -> list[str]:
+        rows = await self._members.find({"userId": user_id}, {"groupId": 1}).to_list()
+        return [str(row["groupId"]) for row in rows]
+
+    @translate_errors
+    async def find_open(self, prefix: str, limit: int) -> list[GroupRecord]:
+        low = prefix.casefold()
+        found = self._groups.find({"openName": {"$gte": low, "$lt": low + "\uffff"}}).limit(limit)
+        return [_group(document) for document in await found.to_list()]
+
+    @translate_errors
+    async def touched_since(self, moment: datetime) -> list[tuple[str, int]]:
+        found = self._groups.find({"touchedAt": {"$gte": moment}}, {"lastSeq": 1})
+        return [(str(document["_id"]), document["lastSeq"]) for document in await found.to_list()]
+
+    @translate_errors
+    async def deleted(self) -> list[GroupRecord]:
+        return [_group(document) for document in await self._groups.find({"isActive": False}).to_list()]
+
+    @translate_errors
+    async def remove(self, group_id: str) -> None:
+        owner = {"groupId": ObjectId(group_id)}
+        await self._members.delete_many(owner)
+        await self._bans.delete_many(owner)
+        await self._groups.delete_one({"_id": ObjectId(group_id)})
+
+    @translate_errors
+    async def save_reads(self, members: Sequence[MemberRecord]) -> None:
+        writes = [
+            UpdateOne(
+                {"groupId": ObjectId(member.group_id), "userId": member.user_id, "readSeq": {"$lt": member.read_seq}},
+                {"$set": {"readSeq": member.read_seq, "readN": member.read_n, "readAt": member.read_at}},
+            )
+            for member in members
+        ]
+        if writes:
+            await self._members.bulk_write(writes, ordered=False)
+
+    @translate_errors
+    async def save_checkpoint(self, group_id: str, seq: int, now: datetime) -> None:
+        moved = {"$max": {"lastSeq": seq}, "$set": {"touchedAt": now}}
+        await self._groups.update_one({"_id": ObjectId(group_id)}, moved)
+
+    @translate_errors
+    async def find_ban(self, group_id: str, user_id: str) -> BanRecord | None:
+        row = await self._bans.find_one({"groupId": ObjectId(group_id), "userId": user_id})
+        return _ban(row) if row else None
+
+    @translate_errors
+    async def bans_of(self, group_id: str) -> list[BanRecord]:
+        return [_ban(row) for row in await self._bans.find({"groupId": ObjectId(group_id)}).to_list()]
+
+    @translate_errors
+    async def unban(self, group_id: str, user_id: str) -> bool:
+        outcome = await self._bans.delete_one({"groupId": ObjectId(group_id), "userId": user_id})
+        return outcome.deleted_count == 1
+
+    @translate_errors
+    async def add_invite(self, invite: InviteRecord) -> None:
+        await self._invites.insert_one(
+            {
+                "_id": invite.code,
+                "groupId": ObjectId(invite.group_id),
+                "createdBy": invite.created_by,
+                "expiresAt": invite.expires_at,
+                "maxUses": invite.max_uses,
+                "uses": 0,
+            }
+        )
+
+    @translate_errors
+    async def find_invite(self, code: str) -> InviteRecord | None:
+        row = await self._invites.find_one({"_id": code})
+        if row is None:
+            return None
+        return InviteRecord(
+            row["_id"], str(row["groupId"]), row["createdBy"], row["expiresAt"], row["maxUses"], row["uses"]
+        )
+
+    @translate_errors
+    async def use_invite(self, code: str) -> bool:
+        left = {"_id": code, "$expr": {"$lt": ["$uses", "$maxUses"]}}
+        return (await self._invites.update_one(left, {"$inc": {"uses": 1}})).modified_count == 1
+
+    def group_added(self, group: GroupRecord) -> Change:
+        async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
+            document = _group_document(group) | {"_id": ObjectId(group.id), "lastSeq": rows[-1].seq}
+            await self._groups.insert_one(document, session=session)
+
+        return change
+
+    def group_saved(self, group: GroupRecord) -> Change:
+        async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
+            await self._groups.update_one({"_id": ObjectId(group.id)}, {"$set": _group_document(group)}, session=session)
+
+        return change
+
+    def group_deleted(self, group_id: str, now: datetime) -> Change:
+        async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
+            closed = {"$set": {"isActive": False, "touchedAt": now}, "$unset": {"openName": ""}}
+            await self._groups.update_one({"_id": ObjectId(group_id)}, closed, session=session)
+
+        return change
+
+    def member_added(self, member: MemberRecord) -> Change:
+        async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
+            began = rows[0]
+            document = {
+                "groupId": ObjectId(member.group_id),
+                "userId": member.user_id,
+                "role": member.role,
+                "joinedAt": member.joined_at,
+                "joinedSeq": began.seq,
+                "readSeq": began.seq,
+                "readN": began.n,
+                "readAt": member.joined_at,
+            }
+            await self._members.insert_one(document, session=session)
+            await self._touch(session, member.group_id, member.joined_at)
+
+        return change
+
+    def member_removed(self, group_id: str, user_id: str, now: datetime) -> Change:
+        async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
+            await self._members.delete_one({"groupId": ObjectId(group_id), "userId": user_id}, session=session)
+            await self._touch(session, group_id, now)
+
+        return change
+
+    def role_set(self, group_id: str, user_id: str, role: str, now: datetime) -> Change:
+        async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
+            who = {"groupId": ObjectId(group_id), "userId": user_id}
+            await self._members.update_one(who, {"$set": {"role": role}}, session=session)
+            await self._touch(session, group_id, now)
+
+        return change
+
+    def banned(self, ban: BanRecord) -> Change:
+        async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
+            who = {"groupId": ObjectId(ban.group_id), "userId": ban.user_id}
+            facts = {"bannedBy": ban.banned_by, "reason": ban.reason, "createdAt": ban.created_at}
+            await self._bans.update_one(who, {"$set": facts}, upsert=True, session=session)
+
+        return change
+
+    async def _touch(self, session: AsyncClientSession, group_id: str, now: datetime) -> None:
+        await self._groups.update_one({"_id": ObjectId(group_id)}, {"$set": {"touchedAt": now}}, session=session)
+
+
+def _group_document(group: GroupRecord) -> Document:
+    document: Document = {
+        "name": group.name,
+        "description": group.description,
+        "kind": group.kind,
+        "joinPolicy": group.join_policy,
+        "settings": group.settings.model_dump(),
+        "createdBy": group.created_by,
+        "createdAt": group.created_at,
+        "updatedAt": group.updated_at,
+        "touchedAt": group.updated_at,
+        "firstSeq": group.first_seq,
+        "isActive": group.is_active,
+        "openName": group.name.casefold() if group.join_policy == "open" else None,
+    }
+    return document
+
+
+def _group(document: Document) -> GroupRecord:
+    return GroupRecord(
+        id=str(document["_id"]),
+        name=document["name"],
+        description=document["description"],
+        kind=document["kind"],
+        join_policy=document["joinPolicy"],
+        settings=GroupSettings(**document["settings"]),
+        created_by=document["createdBy"],
+        created_at=document["createdAt"],
+        updated_at=document["updatedAt"],
+        checkpoint_seq=document["lastSeq"],
+        first_seq=document["firstSeq"],
+        is_active=document["isActive"],
+    )
+
+
+def _member(row: Document) -> MemberRecord:
+    return MemberRecord(
+        group_id=str(row["groupId"]),
+        user_id=row["userId"],
+        role=row["role"],
+        joined_at=row["joinedAt"],
+        joined_seq=row["joinedSeq"],
+        read_seq=row["readSeq"],
+        read_n=row["readN"],
+        read_at=row.get("readAt"),
+    )
+
+
+def _ban(row: Document) -> BanRecord:
+    return BanRecord(str(row["groupId"]), row["userId"], row["bannedBy"], row["reason"], row["createdAt"])
+
+
+class MemoryGroupStore:
+    """The same promises without a database."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, GroupRecord] = {}
+        self._touched: dict[str, datetime] = {}
+        self._members: dict[tuple[str, str], MemberRecord] = {}
+        self._bans: dict[tuple[str, str], BanRecord] = {}
+        self._invites: dict[str, InviteRecord] = {}
+
+    async def find(self, group_id: str) -> GroupRecord | None:
+        group = self._groups.get(group_id)
+        return replace(group) if group and group.is_active else None
+
+    async def members_of(self, group_id: str) -> list[MemberRecord]:
+        return [replace(member) for (owner, _), member in self._members.items() if owner == group_id]
+
+    async def group_ids_of(self, user_id: str) -> list[str]:
+        return [group_id for group_id, member in self._members if member == user_id]
+
+    async def find_open(self, prefix: str, limit: int) -> list[GroupRecord]:
+        found = [
+            replace(group)
+            for group in self._groups.values()
+            if group.is_active and group.join_policy == "open" and group.name.casefold().startswith(prefix.casefold())
+        ]
+        return sorted(found, key=lambda group: group.name.casefold())[:limit]
+
+    async def touched_since(self, moment: datetime) -> list[tuple[str, int]]:
+        return [
+            (group_id, self._groups[group_id].checkpoint_seq) for group_id, at in self._touched.items() if at >= moment
+        ]
+
+    async def deleted(self) -> list[GroupRecord]:
+        return [replace(group) for group in self._groups.values() if not group.is_active]
+
+    async def remove(self, group_id: str) -> None:
+        self._groups.pop(group_id, None)
+        self._touched.pop(group_id, None)
+        for kept in (self._members, self._bans):
+            for place in [place for place in kept if place[0] == group_id]:
+                del kept[place]  # type: ignore[attr-defined]
+
+    async def save_reads(self, members: Sequence[MemberRecord]) -> None:
+        for member in members:
+            kept = self._members.get((member.group_id, member.user_id))
+            if kept and kept.read_seq < member.read_seq:
+                kept.read_seq, kept.read_n, kept.read_at = member.read_seq, member.read_n, member.read_at
+
+    async def save_checkpoint(self, group_id: str, seq: int, now: datetime) -> None:
+        if group := self._groups.get(group_id):
+            group.checkpoint_seq = max(group.checkpoint_seq, seq)
+            self._touched[group_id] = now
+
+    async def find_ban(self, group_id: str, user_id: str) -> BanRecord | None:
+        return self._bans.get((group_id, user_id))
+
+    async def bans_of(self, group_id: str) -> list[BanRecord]:
+        return [ban for (owner, _), ban in self._bans.items() if owner == group_id]
+
+    async def unban(self, group_id: str, user_id: str) -> bool:
+        return self._bans.pop((group_id, user_id), None) is not None
+
+    async def add_invite(self, invite: InviteRecord) -> None:
+        self._invites[invite.code] = invite
+
+    async def find_invite(self, code: str) -> InviteRecord | None:
+        return self._invites.get(code)
+
+    async def use_invite(self, code: str) -> bool:
+        invite = self._invites.get(code)
+        if invite is None or invite.uses >= invite.max_uses:
+            return False
+        self._invites[code] = replace(invite, uses=invite.uses + 1)
+        return True
+
+    def group_added(self, group: GroupRecord) -> Change:
+        async def change(_: Any, rows: Sequence[Row]) -> None:
+            if group.id in self._groups:
+                raise Conflict("Somebody did this at the same moment; look again")
+            self._groups[group.id] = replace(group, checkpoint_seq=rows[-1].seq)
+            self._touched[group.id] = group.updated_at
+
+        return change
+
+    def group_saved(self, group: GroupRecord) -> Change:
+        async def change(_: Any, rows: Sequence[Row]) -> None:
+            checkpoint = self._groups[group.id].checkpoint_seq
+            self._groups[group.id] = replace(group, checkpoint_seq=checkpoint)
+            self._touched[group.id] = group.updated_at
+
+        return change
+
+    def group_deleted(self, group_id: str, now: datetime) -> Change:
+        async def change(_: Any, rows: Sequence[Row]) -> None:
+            self._groups[group_id].is_active = False
+            self._touched[group_id] = now
+
+        return change
+
+    def member_added(self, member: MemberRecord) -> Change:
+        async def change(_: Any, rows: Sequence[Row]) -> None:
+            place = (member.group_id, member.user_id)
+            if place in self._members:
+                raise Conflict("Somebody did this at the same moment; look again")
+            began = rows[0]
+            self._members[place] = replace(
+                member, joined_seq=began.seq, read_seq=began.seq, read_n=began.n, read_at=member.joined_at
+            )
+            self._touched[member.group_id] = member.joined_at
+
+        return change
+
+    def member_removed(self, group_id: str, user_id: str, now: datetime) -> Change:
+        async def change(_: Any, rows: Sequence[Row]) -> None:
+            self._members.pop((group_id, user_id), None)
+            self._touched[group_id] = now
+
+        return change
+
+    def role_set(self, group_id: str, user_id: str, role: str, now: datetime) -> Change:
+        async def change(_: Any, rows: Sequence[Row]) -> None:
+            self._members[group_id, user_id].role = role  # type: ignore[assignment]
+            self._touched[group_id] = now
+
+        return change
+
+    def banned(self, ban: BanRecord) -> Change:
+        async def change(_: Any, rows: Sequence[Row]) -> None:
+            self._bans[ban.group_id, ban.user_id] = ban
+
+        return change
+

@@ -1,0 +1,285 @@
+"""The log in MongoDB (`messages`), and its twin in memory. Signatures take only sealed content, never plaintext.
+
+Every read is by `_id` or by a bounded window of `seq` of one group: the embedded database scans for anything else.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from bson import Binary, ObjectId
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from chatcore.errors import Conflict
+from chatcore.journal.rows import Change, IdTaken, Inserted, Row, SeqTaken
+from chatcore.mongo import Index, translate_errors
+from chatcore.vault.envelope import Sealed
+
+INDEXES = (
+    Index("messages", (("groupId", 1), ("seq", 1)), unique=True),
+    Index("erasures", (("dueAt", 1),)),
+)
+Document = dict[str, Any]
+
+
+class JournalStore(Protocol):
+    async def insert(self, rows: Sequence[Row]) -> Inserted:
+        """One durable write, in order; stops at the first row that clashes."""
+        ...
+
+    async def transact(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:
+        """Rows and changes as one. Raises SeqTaken, IdTaken or Conflict (a change met its twin), with nothing stored."""
+        ...
+
+    async def window(self, group_id: str, after: int, up_to: int) -> list[Row]:
+        """Rows with `after < seq <= up_to`, in order."""
+        ...
+
+    async def by_ids(self, ids: Iterable[str]) -> dict[str, Row]: ...
+    async def erase_group(self, group_id: str, after: int, up_to: int) -> None: ...
+    def content_replaced(self, row: Row) -> Change: ...
+    def marked_deleted(self, row: Row, erase_at: datetime) -> Change: ...
+    def reaction_counted(self, message_id: str, emoji: str, step: int) -> Change: ...
+    async def erase_due(self, now: datetime, limit: int = 100) -> int:
+        """Remove the sealed content of messages deleted long enough ago; how many there were."""
+        ...
+
+
+class MongoJournalStore:
+    def __init__(self, database: AsyncDatabase[Document]):
+        self._client = database.client
+        self._messages = database["messages"]
+        self._erasures = database["erasures"]
+
+    @translate_errors
+    async def insert(self, rows: Sequence[Row]) -> Inserted:
+        try:
+            await self._messages.insert_many([_document(row) for row in rows], ordered=True)
+        except BulkWriteError as error:
+            index = int(error.details["writeErrors"][0]["index"])
+            if error.details["writeErrors"][0].get("code") != 11000:
+                raise
+            return Inserted(index, await self._clash(rows[index]))
+        return Inserted(len(rows))
+
+    async def _clash(self, row: Row) -> Any:
+        """A row may break both unique indexes and the server names only one: its own id decides."""
+        return "id" if await self._messages.find_one({"_id": ObjectId(row.id)}, {"_id": 1}) else "seq"
+
+    @translate_errors
+    async def transact(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:
+        async def work(session: AsyncClientSession) -> None:
+            for row in rows:
+                await self._messages.insert_one(_document(row), session=session)
+            for change in changes:
+                await change(session, rows)
+
+        try:
+            async with self._client.start_session() as session:
+                await session.with_transaction(work)
+        except DuplicateKeyError as error:
+            for row in rows:
+                if await self._clash(row) == "id":
+                    raise IdTaken(row.id) from None
+            if set((error.details or {}).get("keyPattern", {})) == {"groupId", "seq"}:
+                raise SeqTaken from None
+            raise Conflict("Somebody did this at the same moment; look again") from None
+
+    @translate_errors
+    async def window(self, group_id: str, after: int, up_to: int) -> list[Row]:
+        found = self._messages.find({"groupId": ObjectId(group_id), "seq": {"$gt": after, "$lte": up_to}})
+        rows = [_row(document) for document in await found.to_list()]
+        rows.sort(key=lambda row: row.seq)
+        return rows
+
+    @translate_errors
+    async def by_ids(self, ids: Iterable[str]) -> dict[str, Row]:
+        wanted = [ObjectId(id_) for id_ in ids]
+        if not wanted:
+            return {}
+        rows = [_row(document) for document in await self._messages.find({"_id": {"$in": wanted}}).to_list()]
+        return {row.id: row for row in rows}
+
+    @translate_errors
+    async def erase_group(self, group_id: str, after: int, up_to: int) -> None:
+        await self._messages.delete_many({"groupId": ObjectId(group_id), "seq": {"$gt": after, "$lte": up_to}})
+
+    def content_replaced(self, row: Row) -> Change:
+        assert row.sealed is not None
+        fields = {
+            "sealed": _sealed_document(row.sealed),
+            "rev": row.rev,
+            "mentions": list(row.mentions),
+            "editedAt": row.updated_at,
+        }
+
+        async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
+            await self._messages.update_one({"_id": ObjectId(row.id)}, {"$set": fields}, session=session)
+
+        return change
+
+    def marked_deleted(self, row: Row, erase_at: datetime) -> Change:
+        async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
+            fields = {"isDeleted": True, "editedAt": row.updated_at}
+            await self._messages.update_one({"_id": ObjectId(row.id)}, {"$set": fields}, session=session)
+            await self._erasures.insert_one({"_id": ObjectId(row.id), "dueAt": erase_at}, session=session)
+
+        return change
+
+    def reaction_counted(self, message_id: str, emoji: str, step: int) -> Change:
+        async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
+            bump = {"$inc": {f"reactions.{emoji}": step}}
+            await self._messages.update_one({"_id": ObjectId(message_id)}, bump, session=session)
+
+        return change
+
+    @translate_errors
+    async def erase_due(self, now: datetime, limit: int = 100) -> int:
+        due = await self._erasures.find({"dueAt": {"$lte": now}}).limit(limit).to_list()
+        ids = [document["_id"] for document in due]
+        if ids:
+            await self._messages.update_many({"_id": {"$in": ids}}, {"$unset": {"sealed": "", "mentions": ""}})
+            await self._erasures.delete_many({"_id": {"$in": ids}})
+        return len(ids)
+
+
+def _document(row: Row) -> Document:
+    document: Document = {
+        "_id": ObjectId(row.id),
+        "groupId": ObjectId(row.group_id),
+        "seq": row.seq,
+        "n": row.n,
+        "p": row.p,
+        "kind": row.kind,
+        "senderId": row.sender_id,
+        "createdAt": row.created_at,
+    }
+    if row.kind == "message":
+        document |= {"type": row.type, "rev": row.rev, "isDeleted": row.is_deleted}
+    if row.sealed is not None:
+        document["sealed"] = _sealed_document(row.sealed)
+    optional: Document = {
+        "fp": row.fingerprint and Binary(row.fingerprint),
+        "replyTo": row.reply_to and ObjectId(row.reply_to),
+        "mediaId": row.media_id and ObjectId(row.media_id),
+        "mentions": list(row.mentions),
+        "data": row.data,
+    }
+    return document | {name: value for name, value in optional.items() if value}
+
+
+def _sealed_document(sealed: Sealed) -> Document:
+    return {"v": sealed.v, "kv": sealed.kv, "n": Binary(sealed.n), "ct": Binary(sealed.ct)}
+
+
+def _row(document: Document) -> Row:
+    sealed = document.get("sealed")
+    reply_to, media_id = document.get("replyTo"), document.get("mediaId")
+    return Row(
+        id=str(document["_id"]),
+        group_id=str(document["groupId"]),
+        kind=document["kind"],
+        sender_id=document["senderId"],
+        created_at=document["createdAt"],
+        seq=document["seq"],
+        n=document["n"],
+        p=document["p"],
+        type=document.get("type", ""),
+        sealed=Sealed(sealed["v"], sealed["kv"], bytes(sealed["n"]), bytes(sealed["ct"])) if sealed else None,
+        rev=document.get("rev", 0),
+        fingerprint=bytes(document.get("fp", b"")),
+        reply_to=str(reply_to) if reply_to else None,
+        media_id=str(media_id) if media_id else None,
+        mentions=tuple(document.get("mentions", ())),
+        reactions={emoji: count for emoji, count in document.get("reactions", {}).items() if count > 0},
+        is_deleted=document.get("isDeleted", False),
+        updated_at=document.get("editedAt"),
+        data=document.get("data", {}),
+    )
+
+
+class MemoryJournalStore:
+    """The same promises without a database: for tests in milliseconds. Keeps nothing."""
+
+    def __init__(self) -> None:
+        self._logs: dict[str, dict[int, Row]] = {}
+        self._by_id: dict[str, Row] = {}
+        self._due: dict[str, datetime] = {}
+        self._one_writer = asyncio.Lock()
+
+    def _clash(self, row: Row) -> Any:
+        if row.id in self._by_id:
+            return "id"
+        return "seq" if row.seq in self._logs.get(row.group_id, {}) else None
+
+    def _put(self, row: Row) -> None:
+        self._logs.setdefault(row.group_id, {})[row.seq] = row
+        self._by_id[row.id] = row
+
+    async def insert(self, rows: Sequence[Row]) -> Inserted:
+        await asyncio.sleep(0)
+        for index, row in enumerate(rows):
+            if clash := self._clash(row):
+                return Inserted(index, clash)
+            self._put(row)
+        return Inserted(len(rows))
+
+    async def transact(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:
+        async with self._one_writer:
+            for row in rows:
+                if clash := self._clash(row):
+                    raise IdTaken(row.id) if clash == "id" else SeqTaken
+            for change in changes:
+                await change(None, rows)
+            for row in rows:
+                self._put(row)
+
+    async def window(self, group_id: str, after: int, up_to: int) -> list[Row]:
+        log = self._logs.get(group_id, {})
+        return [log[seq] for seq in range(after + 1, min(up_to, len(log) + after + 1) + 1) if seq in log]
+
+    async def by_ids(self, ids: Iterable[str]) -> dict[str, Row]:
+        return {id_: self._by_id[id_] for id_ in ids if id_ in self._by_id}
+
+    async def erase_group(self, group_id: str, after: int, up_to: int) -> None:
+        log = self._logs.get(group_id, {})
+        for seq in [seq for seq in log if after < seq <= up_to]:
+            del self._by_id[log.pop(seq).id]
+
+    def _changed(self, message_id: str, **fields: Any) -> None:
+        self._put(replace(self._by_id[message_id], **fields))
+
+    def content_replaced(self, row: Row) -> Change:
+        async def change(_: Any, rows: Sequence[Row]) -> None:
+            self._changed(
+                row.id, sealed=row.sealed, rev=row.rev, mentions=row.mentions, updated_at=row.updated_at
+            )
+
+        return change
+
+    def marked_deleted(self, row: Row, erase_at: datetime) -> Change:
+        async def change(_: Any, rows: Sequence[Row]) -> None:
+            self._changed(row.id, is_deleted=True, updated_at=row.updated_at)
+            self._due[row.id] = erase_at
+
+        return change
+
+    def reaction_counted(self, message_id: str, emoji: str, step: int) -> Change:
+        async def change(_: Any, rows: Sequence[Row]) -> None:
+            counts = dict(self._by_id[message_id].reactions)
+            counts[emoji] = counts.get(emoji, 0) + step
+            self._changed(message_id, reactions={name: count for name, count in counts.items() if count > 0})
+
+        return change
+
+    async def erase_due(self, now: datetime, limit: int = 100) -> int:
+        due = [id_ for id_, moment in self._due.items() if moment <= now][:limit]
+        for id_ in due:
+            del self._due[id_]
+            if id_ in self._by_id:
+                self._changed(id_, sealed=None, mentions=())
+        return len(due)

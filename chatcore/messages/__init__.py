@@ -1,0 +1,1 @@
+"""Messages: send, edit, delete, react, pin, read, report, history and `sync`."""

@@ -1,0 +1,33 @@
+"""What a message may hold, and whom it mentions."""
+
+import re
+from collections.abc import Mapping
+
+from chatcore.contract.messages import MAX_MESSAGE_BYTES
+from chatcore.contract.people import User
+from chatcore.errors import MessageEmpty, MessageTooLong
+
+MENTION = re.compile(r"(?<![\w@])@([\w][\w.-]{0,63})")
+MAX_MENTIONS = 50
+
+
+def checked_content(content: str, *, may_be_empty: bool = False) -> str:
+    """Trimmed text of 1 to 4096 UTF-8 bytes."""
+    content = content.strip()
+    if not content and not may_be_empty:
+        raise MessageEmpty(field="content")
+    if len(content.encode()) > MAX_MESSAGE_BYTES:
+        raise MessageTooLong(field="content")
+    return content
+
+
+def mentioned(content: str, people: Mapping[str, User]) -> tuple[str, ...]:
+    """Ids of the people whose username or id stands after an `@`, in order of mention."""
+    by_name = {user.username.casefold(): user_id for user_id, user in people.items() if user.username}
+    by_name |= {user_id.casefold(): user_id for user_id in people}
+    found: dict[str, None] = {}
+    for name in MENTION.findall(content):
+        user_id = by_name.get(name.casefold()) or by_name.get(name.casefold().rstrip(".-"))
+        if user_id:
+            found[user_id] = None
+    return tuple(found)[:MAX_MENTIONS]

@@ -1,0 +1,85 @@
+"""Reading a group's log: pages by number or cursor, and `sync`. Every read is a bounded window of `seq`."""
+
+from chatcore.contract.messages import History, LogEvent, SyncedGroup
+from chatcore.groups.records import Room
+from chatcore.groups.rendering import Rendering
+from chatcore.groups.rooms import Rooms
+from chatcore.journal.rows import Head, Row
+from chatcore.journal.store import JournalStore
+
+SYNC_EVENTS = 200
+MAX_WINDOWS = 8
+WIDEST_WINDOW = 800
+
+
+class LogReader:
+    """Reads between a member's floor and the end of the log."""
+
+    def __init__(self, journal: JournalStore, rooms: Rooms, rendering: Rendering):
+        self._journal = journal
+        self._rooms = rooms
+        self._rendering = rendering
+
+    async def page(self, room: Room, floor: int, request: History) -> tuple[list[Row], bool]:
+        """Message rows oldest first, and whether there are more in the direction of reading."""
+        head = self._rooms.head(room.id)
+        if request.after is not None:
+            return await self._upward(room.id, max(request.after, floor), head.seq, request.limit)
+        if request.before is not None:
+            return await self._downward(room.id, min(request.before - 1, head.seq), floor, request.limit)
+        top = await self._top_of_page(room.id, head, request.limit, request.page or 1)
+        return await self._downward(room.id, top, floor, request.limit)
+
+    async def _upward(self, group_id: str, after: int, end: int, limit: int) -> tuple[list[Row], bool]:
+        found: list[Row] = []
+        width = limit
+        while after < end and len(found) <= limit:
+            rows = await self._journal.window(group_id, after, min(end, after + width))
+            found += [row for row in rows if row.shown]
+            after, width = min(end, after + width), min(width * 2, WIDEST_WINDOW)
+        return found[:limit], len(found) > limit
+
+    async def _downward(self, group_id: str, top: int, floor: int, limit: int) -> tuple[list[Row], bool]:
+        """From `top` down; the window widens where the log holds few messages."""
+        found: list[Row] = []
+        width = limit
+        while top > floor and len(found) <= limit:
+            bottom = max(floor, top - width)
+            rows = await self._journal.window(group_id, bottom, top)
+            found = [row for row in rows if row.shown] + found
+            top, width = bottom, min(width * 2, WIDEST_WINDOW)
+            if len(found) == limit and floor == 0:
+                return found, found[0].p > 1
+        return found[-limit:], len(found) > limit
+
+    async def _top_of_page(self, group_id: str, head: Head, limit: int, page: int) -> int:
+        """The `seq` of the newest message of a page: a search over `p`, which grows by one with each message shown."""
+        wanted = head.p - (page - 1) * limit
+        if page == 1 or wanted <= 0:
+            return head.seq if page == 1 else 0
+        low, high = wanted, head.seq
+        while low < high:
+            middle = (low + high) // 2
+            rows = await self._journal.window(group_id, middle - 1, middle)
+            if rows and rows[0].p < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    async def since(self, room: Room, floor: int, since: int) -> SyncedGroup:
+        """At most 200 events; `resyncRequired` where the past before them is gone or hidden."""
+        head = self._rooms.head(room.id)
+        if since > head.seq or since < floor:
+            return self._synced(room.id, [], head, resync=since < floor or since > head.seq)
+        rows = await self._journal.window(room.id, since, min(head.seq, since + SYNC_EVENTS))
+        events = await self._rendering.log(room, head, rows)
+        return self._synced(room.id, events, head, more=bool(rows) and rows[-1].seq < head.seq)
+
+    @staticmethod
+    def _synced(
+        group_id: str, events: list[LogEvent], head: Head, *, more: bool = False, resync: bool = False
+    ) -> SyncedGroup:
+        return SyncedGroup(
+            group_id=group_id, events=events, latest_seq=head.seq, has_more=more, resync_required=resync
+        )

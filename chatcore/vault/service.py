@@ -1,0 +1,64 @@
+"""Group keys: made on first use, cached, shredded with the group."""
+
+import os
+from collections import OrderedDict
+from typing import Protocol
+
+from chatcore.vault.envelope import GroupKey, Place, Sealed, SealBroken
+from chatcore.vault.master import KEY_BYTES, MasterKeys, WrappedKey
+
+CACHED_KEYS = 20_000
+
+
+class KeyStore(Protocol):
+    async def keys_of(self, group_id: str) -> list[WrappedKey]: ...
+    async def add(self, key: WrappedKey) -> bool:
+        """False where that version is there already: another process was first."""
+        ...
+
+    async def destroy(self, group_id: str) -> None: ...
+
+
+class Vault:
+    """Seals and opens a group's content. `key_of` is the only call that may wait."""
+
+    def __init__(self, masters: MasterKeys, store: KeyStore):
+        self._masters = masters
+        self._store = store
+        self._keys: OrderedDict[str, dict[int, GroupKey]] = OrderedDict()
+
+    async def key_of(self, group_id: str) -> GroupKey:
+        """The newest key of a group, made where there is none."""
+        versions = self._keys.get(group_id) or await self._load(group_id)
+        if not versions:
+            fresh = self._masters.wrap(group_id, 1, os.urandom(KEY_BYTES))
+            await self._store.add(fresh)
+            versions = await self._load(group_id)
+        return versions[max(versions)]
+
+    def known_key(self, group_id: str) -> GroupKey | None:
+        """The newest key where it was used lately: no waiting."""
+        versions = self._keys.get(group_id)
+        return versions[max(versions)] if versions else None
+
+    async def open(self, place: Place, sealed: Sealed) -> bytes:
+        """Raises SealBroken where the key is gone or the tag does not fit."""
+        versions = self._keys.get(place.group_id) or await self._load(place.group_id)
+        key = versions.get(sealed.kv) or (await self._load(place.group_id)).get(sealed.kv)
+        if key is None:
+            raise SealBroken(f"group {place.group_id} has no key of version {sealed.kv}")
+        return key.open(place, sealed)
+
+    async def shred(self, group_id: str) -> None:
+        """Destroy every key of a group: what was sealed under them can never be opened again."""
+        await self._store.destroy(group_id)
+        self._keys.pop(group_id, None)
+
+    async def _load(self, group_id: str) -> dict[int, GroupKey]:
+        rows = await self._store.keys_of(group_id)
+        versions = {row.version: GroupKey(group_id, row.version, self._masters.unwrap(row)) for row in rows}
+        if versions:
+            self._keys[group_id] = versions
+            while len(self._keys) > CACHED_KEYS:
+                self._keys.popitem(last=False)
+        return versions

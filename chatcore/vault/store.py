@@ -1,0 +1,78 @@
+"""Wrapped group keys in MongoDB (`group_keys`), and their twin in memory."""
+
+from typing import Any
+
+from bson import ObjectId
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from chatcore.mongo import Index, translate_errors
+from chatcore.vault.master import SALT_BYTES, WrappedKey
+
+INDEXES = (Index("group_keys", (("groupId", 1), ("version", 1)), unique=True),)
+
+
+class MongoKeyStore:
+    def __init__(self, database: AsyncDatabase[dict[str, Any]]):
+        self._keys = database["group_keys"]
+
+    @translate_errors
+    async def keys_of(self, group_id: str) -> list[WrappedKey]:
+        rows = self._keys.find({"groupId": ObjectId(group_id)})
+        return [
+            WrappedKey(group_id, row["version"], row["kid"], bytes(row["nonce"]), bytes(row["wrapped"])) async for row in rows
+        ]
+
+    @translate_errors
+    async def add(self, key: WrappedKey) -> bool:
+        document = {
+            "groupId": ObjectId(key.group_id),
+            "version": key.version,
+            "kid": key.kid,
+            "nonce": key.nonce,
+            "wrapped": key.wrapped,
+        }
+        try:
+            await self._keys.insert_one(document)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    @translate_errors
+    async def destroy(self, group_id: str) -> None:
+        await self._keys.delete_many({"groupId": ObjectId(group_id)})
+
+
+class MemoryKeyStore:
+    def __init__(self) -> None:
+        self._keys: dict[tuple[str, int], WrappedKey] = {}
+
+    async def keys_of(self, group_id: str) -> list[WrappedKey]:
+        return [key for (owner, _), key in self._keys.items() if owner == group_id]
+
+    async def add(self, key: WrappedKey) -> bool:
+        if (key.group_id, key.version) in self._keys:
+            return False
+        self._keys[key.group_id, key.version] = key
+        return True
+
+    async def destroy(self, group_id: str) -> None:
+        for place in [place for place in self._keys if place[0] == group_id]:
+            del self._keys[place]
+
+
+async def shared_secret(database: AsyncDatabase[dict[str, Any]], name: str, fresh: bytes) -> bytes:
+    """A secret or salt made once and shared by every process on this database; `fresh` is used by the first to come."""
+    meta = database["meta"]
+    found = await meta.find_one({"_id": name})  # type: ignore[arg-type]
+    if found is None:
+        try:
+            await meta.insert_one({"_id": name, "value": fresh})
+            return fresh
+        except DuplicateKeyError:
+            found = await meta.find_one({"_id": name})  # type: ignore[arg-type]
+    assert found is not None
+    return bytes(found["value"])
+
+
+__all__ = ["INDEXES", "SALT_BYTES", "MemoryKeyStore", "MongoKeyStore", "shared_secret"]
