@@ -7,3 +7,5 @@ settings.register_profile(
     "chatcore", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], max_examples=100
 )
 settings.load_profile("chatcore")
+
+pytest_plugins = ["tests.databases"]

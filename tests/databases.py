@@ -1,0 +1,98 @@
+"""Fixtures of all tests that need a database: one server for the session, a fresh database for each test.
+
+The server is MONGODB_URI where that is set (with DATABASE_PASSWORD), else an embedded one on a temporary folder.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from urllib.parse import quote_plus
+from uuid import uuid4
+
+import pymongo
+import pytest
+from pymongo import monitoring
+
+from chatcore.embedded.database import EmbeddedDatabase
+from chatcore.mongo import Mongo, open_mongo
+from tests.queries.guard import QueryGuard
+
+GUARD = QueryGuard()
+monitoring.register(GUARD)
+
+
+class EmbeddedInThread:
+    """Its own loop in its own thread: it outlives the loops of single tests, and the child lives as long as it."""
+
+    def __init__(self, home: Path):
+        self._home = home
+        self._uri: Future[str] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="embedded-database")
+
+    def start(self) -> str:
+        self._thread.start()
+        return self._uri.result()
+
+    def stop(self) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._done.set)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
+        database = EmbeddedDatabase(self._home)
+        try:
+            self._uri.set_result(await database.start())
+        except Exception as error:  # told to the waiting fixture
+            self._uri.set_exception(error)
+            return
+        try:
+            await self._done.wait()
+        finally:
+            await database.stop()
+
+
+@pytest.fixture(scope="session")
+def database_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URI with the password in it."""
+    if configured := os.environ.get("MONGODB_URI"):
+        yield configured.replace("<db_password>", quote_plus(os.environ.get("DATABASE_PASSWORD", "")))
+        return
+    server = EmbeddedInThread(tmp_path_factory.mktemp("chatcore"))
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def database_is_embedded() -> bool:
+    return not os.environ.get("MONGODB_URI")
+
+
+@pytest.fixture
+def database_name() -> str:
+    return f"test-{uuid4().hex[:16]}"
+
+
+@pytest.fixture
+async def mongo(database_uri: str, database_name: str, database_is_embedded: bool) -> AsyncIterator[Mongo]:
+    """Connected to an empty database, which is dropped after the test."""
+    opened = await open_mongo(database_uri, database=database_name, embedded=database_is_embedded)
+    try:
+        yield opened
+        with pymongo.timeout(30):
+            await opened.client.drop_database(database_name)
+    finally:
+        await opened.close()
+
+
+@pytest.fixture(autouse=True)
+def query_guard() -> Iterator[QueryGuard]:
+    """Fails the test after its end when it made the database scan."""
+    GUARD.forgive()
+    yield GUARD
+    if found := GUARD.forgive():
+        pytest.fail("queries that scan:\n  " + "\n  ".join(dict.fromkeys(found)), pytrace=False)
