@@ -1,0 +1,78 @@
+"""Many small requests to the database as few large ones."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+import structlog
+
+from chatcore.errors import Unavailable
+
+log = structlog.get_logger("chatcore.identity.batches")
+
+MAX_BATCH: Final = 500
+MAX_WAITING: Final = 20_000
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Batches(Generic[T, R]):
+    """What queues while one batch is under way goes together in the next. An item never waits for others to come.
+
+    `work` gets the items in order and answers as many results, in order.
+    """
+
+    def __init__(self, work: Callable[[Sequence[T]], Awaitable[Sequence[R]]], max_batch: int = MAX_BATCH):
+        self._work = work
+        self._max_batch = max_batch
+        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    async def do(self, item: T) -> R:
+        """Raises what the work of this item's batch raised."""
+        return await self._enqueue(item)
+
+    def soon(self, item: T) -> None:
+        """Without waiting for the outcome; a failure is logged."""
+        self._enqueue(item).add_done_callback(_log_failure)
+
+    async def flush(self) -> None:
+        """Return when all that was queued before this call has been tried."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def _enqueue(self, item: T) -> asyncio.Future[R]:
+        if len(self._waiting) >= MAX_WAITING:
+            raise Unavailable("Too much waits for the database; try again in a moment")
+        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, done))
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain(), name="identity-batches")
+        return done
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                size = min(self._max_batch, len(self._waiting))
+                await self._run([self._waiting.popleft() for _ in range(size)])
+        finally:
+            self._task = None
+
+    async def _run(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            results = await self._work([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - handed on to each who waits
+            for _, done in batch:
+                if not done.done():
+                    done.set_exception(error)
+            return
+        for (_, done), result in zip(batch, results, strict=True):
+            if not done.done():
+                done.set_result(result)
+
+
+def _log_failure(done: asyncio.Future[R]) -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.warning("identity_batch_failed", error=type(error).__name__)

@@ -1,0 +1,78 @@
+"""Who is who: people by id, and by the beginning of a name."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from chatcore.contract.people import User, Users
+from chatcore.identity.batches import Batches
+from chatcore.identity.records import IdentityStore, UserRecord, deleted_user, fold
+
+CAPACITY: Final = 10_000  # about 1 KB each
+FRESH_SECONDS: Final = 60.0  # how long another process's change of a name or setting may go unseen
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    record: UserRecord
+    card: User
+    read_at: float
+
+
+class Directory:
+    """Least recently used people are forgotten first. Concurrent look-ups go to the store together."""
+
+    def __init__(self, store: IdentityStore, clock: Callable[[], float] = time.monotonic, capacity: int = CAPACITY):
+        self._store = store
+        self._clock = clock
+        self._capacity = capacity
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._reads: Batches[str, UserRecord | None] = Batches(self._read)
+
+    async def find(self, user_id: str) -> UserRecord | None:
+        entry = self._fresh(user_id)
+        return entry.record if entry else await self._reads.do(user_id)
+
+    async def card(self, user_id: str) -> User:
+        return (await self.cards([user_id]))[user_id]
+
+    async def cards(self, user_ids: Iterable[str]) -> dict[str, User]:
+        """One for every id; who is not known here is a "Deleted user"."""
+        wanted = list(dict.fromkeys(user_ids))
+        found = {user_id: entry.card for user_id in wanted if (entry := self._fresh(user_id))}
+        unknown = [user_id for user_id in wanted if user_id not in found]
+        if unknown:
+            found |= {record.user_id: record.card() for record in await self._read(unknown) if record is not None}
+        return {user_id: found.get(user_id) or deleted_user(user_id) for user_id in wanted}
+
+    async def search(self, query: str, limit: int) -> Users:
+        """Active people one of whose names begins with the query; nobody for an empty one."""
+        prefix = fold(query)
+        if not prefix:
+            return Users(users=[])
+        found = await self._store.search_users(prefix, limit + 1)
+        return Users(users=[user.card() for user in found[:limit]], has_more=len(found) > limit)
+
+    def remember(self, record: UserRecord) -> None:
+        self._entries[record.user_id] = _Entry(record, record.card(), self._clock())
+        self._entries.move_to_end(record.user_id)
+        while len(self._entries) > self._capacity:
+            self._entries.popitem(last=False)
+
+    def forget(self, user_id: str) -> None:
+        self._entries.pop(user_id, None)
+
+    def _fresh(self, user_id: str) -> _Entry | None:
+        entry = self._entries.get(user_id)
+        if entry is None or self._clock() - entry.read_at >= FRESH_SECONDS:
+            return None
+        self._entries.move_to_end(user_id)
+        return entry
+
+    async def _read(self, user_ids: Sequence[str]) -> Sequence[UserRecord | None]:
+        found = await self._store.find_users(list(dict.fromkeys(user_ids)))
+        for record in found.values():
+            self.remember(record)
+        return [found.get(user_id) for user_id in user_ids]
