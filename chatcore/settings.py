@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: console on a terminal, else JSON")
     rate_limits: bool = Field(True, description="`off` only outside production, for load tests")
 
+    # clients
+    chatcore_url: str = Field(f"http://127.0.0.1:{DEFAULT_PORT}", description="the server that command-line tools talk to")
+    chatcore_token: SecretStr = Field(SecretStr(""), description="their token there; empty: `--as NAME` asks for one")
+
     @field_validator(
         "authorized_parties", "allowed_origins", "socket_io_cors_origins", "trusted_proxies", mode="before"
     )

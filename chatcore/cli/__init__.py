@@ -1,0 +1,54 @@
+"""`python -m chatcore ...`: one file for each group of commands.
+
+Only signatures stand here. What a command needs is imported when it runs, so that `--help` is quick.
+"""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="chatcore",
+    help="A self-hosted real-time chat server: its terminal client and its tools.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Url = Annotated[str, typer.Option("--url", help="The server. Default: CHATCORE_URL.", show_default=False)]
+
+
+@app.command()
+def chat(
+    name: Annotated[str, typer.Option("--as", help="Who you are. Default: CHATCORE_TOKEN, else your login name.")] = "",
+    group: Annotated[str, typer.Option("--group", "-g", help="Entered by name; made if there is none.")] = "general",
+    url: Url = "",
+    password: Annotated[bool, typer.Option("--password", "-p", help="Sign in with a password, asked for.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Lines in, lines out; the default where no terminal is.")
+    ] = False,
+) -> None:
+    """Chat in the terminal."""
+    from chatcore.cli.chat import run  # noqa: PLC0415
+
+    run(name=name, group=group, url=url, with_password=password, plain=plain)
+
+
+@app.command()
+def demo(
+    url: Url = "",
+    live: Annotated[bool, typer.Option("--live", help="Then keep people talking until Ctrl-C.")] = False,
+) -> None:
+    """Fill four groups with eight people and their talk. Safe to repeat. The server must be in development."""
+    from chatcore.cli.demo import run  # noqa: PLC0415
+
+    run(url=url, live=live)
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, folders, database, keys, port and clock; say what to do."""
+    from chatcore.cli.doctor import run  # noqa: PLC0415
+
+    run()

@@ -1,5 +1,6 @@
 """One group as a client sees it: the log applied to a page of history."""
 
+import asyncio
 import bisect
 from typing import Any
 
@@ -33,6 +34,7 @@ class GroupView:
         self._seq_of: dict[str, int] = {}
         self._loaded = False
         self._waiting: list[Event] = []
+        self._awaited: list[tuple[int, asyncio.Future[None]]] = []
 
     @property
     def messages(self) -> list[Message]:
@@ -58,6 +60,7 @@ class GroupView:
         waiting, self._waiting = self._waiting, []
         for event in waiting:
             self.apply(event)
+        self._announce()
 
     def restart(self) -> None:
         """History has to be read anew: keep what is shown, and hold events back until `start`."""
@@ -76,6 +79,15 @@ class GroupView:
         elif event.seq is not None and event.seq > self.seq:
             self.seq = event.seq
             self._change(event)
+            self._announce()
+
+    async def reached(self, seq: int) -> None:
+        """Wait until the view is true up to this place."""
+        if self._loaded and self.seq >= seq:
+            return
+        arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.append((seq, arrival))
+        await arrival
 
     def mark_read(self, user_id: str, up_to_seq: int) -> None:
         """A watermark; it never goes back."""
@@ -95,6 +107,13 @@ class GroupView:
             }
             for message in self.messages
         ]
+
+    def _announce(self) -> None:
+        if self._awaited:
+            for seq, arrival in self._awaited:
+                if seq <= self.seq and not arrival.done():
+                    arrival.set_result(None)
+            self._awaited = [(seq, arrival) for seq, arrival in self._awaited if not arrival.done()]
 
     def _put(self, message: Message) -> None:
         if message.seq not in self._messages:

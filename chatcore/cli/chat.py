@@ -1,0 +1,33 @@
+"""`python -m chatcore chat`: the terminal client."""
+
+import asyncio
+import sys
+
+from chatcore.cli.lines import run_lines
+from chatcore.cli.sign_in import CannotStart, explain, sign_in, stop
+from chatcore.client import Client, LinkLost
+from chatcore.errors import ChatError
+
+
+def run(*, name: str, group: str, url: str, with_password: bool, plain: bool) -> None:
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not plain
+    try:
+        asyncio.run(_chat(name, group, url, with_password=with_password, on_terminal=on_terminal))
+    except CannotStart as reason:
+        raise stop(str(reason)) from None
+    except KeyboardInterrupt:
+        raise stop("") from None
+
+
+async def _chat(name: str, group: str, url: str, *, with_password: bool, on_terminal: bool) -> None:
+    signed_in = await sign_in(name=name, url=url, with_password=with_password)
+    try:
+        async with Client(signed_in.url, signed_in.token, renew=signed_in.renew) as client:
+            if on_terminal:
+                from chatcore.cli.screen import run_screen  # noqa: PLC0415  prompt_toolkit is needed on terminals only
+
+                await run_screen(client, group)
+            else:
+                await run_lines(client, group)
+    except (LinkLost, ChatError) as error:
+        raise CannotStart(explain(error, signed_in.url, with_password=with_password)) from None

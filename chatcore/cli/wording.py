@@ -1,0 +1,70 @@
+"""Words and colours for what happens in a group, the same on a screen and in plain lines."""
+
+import hashlib
+import unicodedata
+
+from chatcore.client import Event
+from chatcore.contract.groups import GroupUpdated, MemberJoined, MemberLeft, MemberRoleChanged
+from chatcore.contract.messages import Message, PinsChanged
+
+# Readable on dark and on light ground alike.
+COLOURS = ("#d75f5f", "#d7875f", "#af8700", "#5f8700", "#00875f", "#0087af", "#5f87d7", "#875fd7", "#af5faf", "#d75f87")
+_BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def colour_of(user_id: str) -> str:
+    """The same for one person everywhere and always."""
+    return COLOURS[hashlib.sha256(user_id.encode()).digest()[0] % len(COLOURS)]
+
+
+def printable(text: str) -> str:
+    """Safe on a terminal: escape sequences and marks that turn the reading direction cannot act. Keeps line ends."""
+    kept = []
+    for character in text.replace("\r\n", "\n").replace("\t", "    "):
+        if character == "\n" or not (unicodedata.category(character) == "Cc" or character in _BIDI):
+            kept.append(character)
+        elif character not in _BIDI:
+            kept.append("\ufffd")
+    return "".join(kept)
+
+
+def name_of(user_id: str, names: dict[str, str]) -> str:
+    return printable(names.get(user_id, user_id)).replace("\n", " ")
+
+
+def content_of(message: Message) -> str:
+    """What stands for the message where only text can stand."""
+    if message.is_deleted:
+        return "(deleted)"
+    if message.unavailable:
+        return "(cannot be read)"
+    text = printable(message.content)
+    if message.media_metadata is not None:
+        file = printable(message.media_metadata.original_filename)
+        return f"{text} [{message.type}: {file}]".strip()
+    return text
+
+
+def notice_of(event: Event, names: dict[str, str]) -> str | None:
+    """One line about a change of the group; None for events that are about messages."""
+    text = None
+    match event.shape:
+        case MemberJoined(user=user):
+            text = f"{printable(user.name)} joined"
+        case MemberLeft(user_id=user_id, reason=reason):
+            how = {"left": "left", "kicked": "was removed", "banned": "was banned", "erased": "closed the account"}
+            text = f"{name_of(user_id, names)} {how[reason]}"
+        case MemberRoleChanged(user_id=user_id, role=role):
+            text = f"{name_of(user_id, names)} is now {role}"
+        case GroupUpdated(group=group):
+            text = f"the group is now {printable(group.name)}, {group.join_policy}"
+        case PinsChanged(pins=pins):
+            text = f"{len(pins)} pinned message{'s' if len(pins) != 1 else ''}; /pins shows them"
+    return text
+
+
+def listing(names: list[str]) -> str:
+    """`ana`, `ana and bo`, `ana, bo and cy`, `ana, bo and 3 others`."""
+    if len(names) > 3:
+        names = [*names[:2], f"{len(names) - 2} others"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
