@@ -11,6 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 # Around the targets: 1 ms for a commit on a quiet machine, 50 ms for a delivery, 8 s for a model's answer.
 _FAST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _MODEL_SECONDS: Final = (0.1, 0.25, 0.5, 1, 1.5, 2, 4, 8, 16)
+_INBOX_PACKETS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 OTHER: Final = "other"
 
@@ -28,7 +29,16 @@ class Metrics:
         self._events = frozenset(events)
         self._process = psutil.Process()
 
+        self.sessions = self._gauge("sessions", "Open transport sessions, connected or not yet.")
         self.connections = self._gauge("connections", "Open client connections.")
+        self.connects_refused = self._counter("connects_refused", "Connections refused, by reason.", "reason")
+        self.violations = self._counter("violations", "Packets outside the protocol, by kind.", "kind")
+        self.received_packets = self._counter("received_packets", "Packets read from clients.")
+        self.sent_packets = self._counter("sent_packets", "Packets handed to clients' transports.")
+        self.dropped_packets = self._counter("dropped_packets", "Volatile packets that a slow reader did not get.")
+        self.inbox_packets = self._histogram(
+            "inbox_packets", "Packets one client had waiting when it sent another.", buckets=_INBOX_PACKETS
+        )
         self.commands = self._counter("commands", "Commands by event and result code.", "event", "code")
         self.command_seconds = self._histogram("command_seconds", "From a command's arrival to its answer.", "event")
         self.commit_seconds = self._histogram("commit_seconds", "One durable write of the message log.")
@@ -55,6 +65,35 @@ class Metrics:
         known = event if event in self._events else OTHER
         self.commands.labels(known, code).inc()
         self.command_seconds.labels(known).observe(seconds)
+
+    # What the Socket.IO server reports: the methods of transport/metrics.py's SocketMetrics.
+
+    def sessions_changed(self, open_sessions: int) -> None:
+        self.sessions.set(open_sessions)
+
+    def connections_changed(self, open_connections: int) -> None:
+        self.connections.set(open_connections)
+
+    def packets_received(self, packets: int) -> None:
+        self.received_packets.inc(packets)
+
+    def packets_sent(self, packets: int) -> None:
+        self.sent_packets.inc(packets)
+
+    def volatile_dropped(self, packets: int) -> None:
+        self.dropped_packets.inc(packets)
+
+    def slow_reader_aborted(self) -> None:
+        self.slow_reader_aborts.inc()
+
+    def violation(self, kind: str) -> None:
+        self.violations.labels(kind).inc()
+
+    def connect_refused(self, why: str) -> None:
+        self.connects_refused.labels(why).inc()
+
+    def inbox_depth(self, packets: int) -> None:
+        self.inbox_packets.observe(packets)
 
     async def watch_loop(self, interval_seconds: float = 0.5) -> None:
         """Measure the loop's lag until cancelled."""

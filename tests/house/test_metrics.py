@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import inspect
 import re
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from chatcore.metrics import Metrics
+from chatcore.transport.metrics import SocketMetrics
 
 # The observability list of the product: what an operator must be able to see.
 PROMISED = {
@@ -44,7 +46,7 @@ def test_every_promised_number_is_there() -> None:
 def test_labels_come_from_a_closed_set_of_names_that_tell_of_no_one() -> None:
     metrics = Metrics()
     names = {label for collector in vars(metrics).values() for label in getattr(collector, "_labelnames", ())}
-    assert names == {"event", "code", "queue", "limit", "task", "outcome", "direction"}
+    assert names == {"event", "code", "reason", "kind", "queue", "limit", "task", "outcome", "direction"}
 
 
 def test_commands_are_counted_by_event_and_code() -> None:
@@ -72,6 +74,30 @@ def test_two_apps_in_one_process_count_apart() -> None:
     one.connections.inc(3)
     assert samples(one)["chatcore_connections", ()] == 3
     assert samples(two)["chatcore_connections", ()] == 0
+
+
+def test_all_that_the_socket_server_reports_is_counted() -> None:
+    metrics = Metrics()
+    promised = {
+        name: inspect.signature(method) for name, method in inspect.getmembers(SocketMetrics, inspect.isfunction)
+    }
+    for name in (name for name in promised if not name.startswith("_")):
+        assert inspect.signature(getattr(Metrics, name)) == promised[name]
+    reported: list[tuple[str, tuple[object, ...], str, tuple[tuple[str, str], ...], float]] = [
+        ("sessions_changed", (5,), "sessions", (), 5),
+        ("connections_changed", (4,), "connections", (), 4),
+        ("packets_received", (3,), "received_packets_total", (), 3),
+        ("packets_sent", (7,), "sent_packets_total", (), 7),
+        ("volatile_dropped", (2,), "dropped_packets_total", (), 2),
+        ("slow_reader_aborted", (), "slow_reader_aborts_total", (), 1),
+        ("violation", ("reserved",), "violations_total", (("kind", "reserved"),), 1),
+        ("connect_refused", ("rate",), "connects_refused_total", (("reason", "rate"),), 1),
+        ("inbox_depth", (9,), "inbox_packets_sum", (), 9),
+    ]
+    assert {row[0] for row in reported} == {name for name in promised if not name.startswith("_")}
+    for method, arguments, series, labels, value in reported:
+        getattr(metrics, method)(*arguments)
+        assert samples(metrics)[f"chatcore_{series}", labels] == value
 
 
 def test_memory_is_read_when_asked() -> None:
