@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Protocol
 
 from chatcore.cli.wording import listing, name_of, notice_of, printable
@@ -230,8 +231,10 @@ class Conversation:
             return
         newest = self.view.messages[-1].seq
         if newest > self.view.read_up_to.get(self.me, 0):
-            await self._noting_refusals(self.client.mark_read(self.group.id, newest))
-            self.view.mark_read(self.me, newest)
+            # A refused or lost mark is no news to the reader; the next message brings the next try.
+            with suppress(ChatError, LinkLost):
+                await self.client.mark_read(self.group.id, newest)
+                self.view.mark_read(self.me, newest)
 
 
 def who_types(names: list[str]) -> str:

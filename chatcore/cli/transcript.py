@@ -1,10 +1,10 @@
 """Messages and notices laid out as lines of styled text for a window of a given width."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prompt_toolkit.data_structures import Point
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.key_binding.key_bindings import NotImplementedOrNone
 from prompt_toolkit.layout.controls import UIContent, UIControl
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 from prompt_toolkit.utils import get_cwidth
@@ -12,6 +12,9 @@ from prompt_toolkit.utils import get_cwidth
 from chatcore.cli.conversation import Conversation
 from chatcore.cli.wording import colour_of, content_of, printable
 from chatcore.contract.messages import Message
+
+if TYPE_CHECKING:
+    from prompt_toolkit.key_binding.key_bindings import NotImplementedOrNone
 
 NAME_WIDTH = 12
 WHEEL_LINES = 3
@@ -46,7 +49,7 @@ class Transcript(UIControl):
     def page(self, direction: int) -> None:
         self.scroll(direction * max(self._height - 2, 1))
 
-    def mouse_handler(self, mouse_event: MouseEvent) -> NotImplementedOrNone:
+    def mouse_handler(self, mouse_event: MouseEvent) -> "NotImplementedOrNone":
         if mouse_event.event_type is MouseEventType.SCROLL_UP:
             self.scroll(WHEEL_LINES)
         elif mouse_event.event_type is MouseEventType.SCROLL_DOWN:
