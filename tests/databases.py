@@ -7,7 +7,6 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from urllib.parse import quote_plus
 from uuid import uuid4
@@ -28,32 +27,19 @@ class EmbeddedInThread:
     """Its own loop in its own thread: it outlives the loops of single tests, and the child lives as long as it."""
 
     def __init__(self, home: Path):
-        self._home = home
-        self._uri: Future[str] = Future()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="embedded-database")
+        self._database = EmbeddedDatabase(home)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="embedded-database", daemon=True)
 
     def start(self) -> str:
         self._thread.start()
-        return self._uri.result()
+        return asyncio.run_coroutine_threadsafe(self._database.start(), self._loop).result()
 
     def stop(self) -> None:
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._done.set)
+        asyncio.run_coroutine_threadsafe(self._database.stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-
-    async def _serve(self) -> None:
-        self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
-        database = EmbeddedDatabase(self._home)
-        try:
-            self._uri.set_result(await database.start())
-        except Exception as error:  # told to the waiting fixture
-            self._uri.set_exception(error)
-            return
-        try:
-            await self._done.wait()
-        finally:
-            await database.stop()
+        self._loop.close()
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,10 @@ class EmbeddedDatabase:
             await _answers(port)
             await _require_closed(port)
             async with _client(self._folder.uri(port)) as client:
-                await _ask(client, "listDatabases")
+                try:
+                    await _ask(client, "listDatabases")
+                except OperationFailure as error:
+                    raise EmbeddedRefused(f"the password in {self._folder.root} does not open the database") from error
 
         return self._daemon(program, ("--auth",), serves_us_alone)
 

@@ -27,6 +27,7 @@ import psutil
 ENGINE = "secantusdb"
 USER = "chatcore"
 LOCK_WAIT_SECONDS = 15.0  # after a killed parent the child needs a moment to go
+HOLDER_GRACE_SECONDS = 0.5  # and so does the parent itself, after the kill was sent
 
 
 class EmbeddedRefused(Exception):
@@ -76,7 +77,8 @@ class Process:
 
     def alive(self) -> bool:
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) < 1.0
+            found = psutil.Process(self.pid)
+            return abs(found.create_time() - self.started) < 1.0 and found.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 
@@ -96,7 +98,7 @@ class DatabaseFolder:
     async def lock(self) -> int:
         """Hold the folder; returns the descriptor that the child inherits. Waits for a child without a parent.
 
-        Raises AlreadyRunning at once when the holder is alive.
+        Raises AlreadyRunning when the holder is alive and stays so for half a second.
         """
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.root.chmod(0o700)
@@ -112,15 +114,16 @@ class DatabaseFolder:
 
     async def _wait_for_lock(self, descriptor: int) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + LOCK_WAIT_SECONDS
+        began = loop.time()
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = _holder(os.pread(descriptor, 4096, 0))
-                if holder is not None and holder.alive():
+                waited = loop.time() - began
+                if waited > HOLDER_GRACE_SECONDS and holder is not None and holder.alive():
                     raise AlreadyRunning(self.home, holder.pid) from None
-                if loop.time() > deadline:
+                if waited > LOCK_WAIT_SECONDS:
                     raise EmbeddedRefused(
                         f"a database process still holds {self.root}; end it and start again"
                     ) from None

@@ -130,13 +130,13 @@ class SupervisedProcess:
             await self._tell_restart()
 
     async def _restart(self, pause: float) -> float:
-        """Try until it is ready; returns the pause that the next restart begins with."""
+        """Try until it is ready, whatever goes wrong; returns the pause that the next restart begins with."""
         while True:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             try:
                 await self._launch()
-            except (ProcessFailed, OSError):
+            except Exception:
                 log.exception("child_not_restarted", host=self.name)
             else:
                 return pause
