@@ -193,12 +193,13 @@ def _text(payload: Mapping[str, Any], name: str, limit: int) -> str:
     value = payload.get(name)
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > limit or not _storable(value):
+    if not isinstance(value, str) or len(value) > limit or not storable(value):
         refuse(f"The token's `{name}` is not a text of at most {limit} characters")
     return value
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
+    """JSON lets NUL and half surrogate pairs through; BSON does not."""
     return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 

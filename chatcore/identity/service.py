@@ -159,6 +159,11 @@ class Identity:
     async def find_users(self, caller: Caller, request: FindUsers) -> Users:
         return await self.directory.search(request.query, request.limit)
 
+    async def without_receipts(self, user_ids: Iterable[str]) -> set[str]:
+        """Those who keep to themselves what they have read."""
+        people = [(user_id, await self.directory.find(user_id)) for user_id in user_ids]
+        return {user_id for user_id, user in people if user is not None and not user.settings.receipts}
+
     async def get_user(self, user_id: str) -> UserRecord:
         """Raises NotFound, also for an account that was erased."""
         user = await self.directory.find(user_id)

@@ -106,7 +106,7 @@ class LocalIssuer:
         if len(key) < MIN_LOCAL_KEY_BYTES:
             raise ValueError("the local issuer's key needs 32 bytes")
         self._key = key
-        self._development_tokens = development_tokens
+        self.development_tokens = development_tokens
         self._now = now
         self._rules = ClaimRules(issuer, LOCAL_AUDIENCE, fractional_iat=True)
 
@@ -124,7 +124,7 @@ class LocalIssuer:
         development: bool = False,
     ) -> TokenIssued:
         """A token with a session of its own. `iat` has fractions, to tell it from tokens revoked just before."""
-        if development and not self._development_tokens:
+        if development and not self.development_tokens:
             raise Unauthenticated("Development tokens are off on this server")
         now = self._now()
         expires_at = int(now + lifetime.total_seconds())
@@ -147,7 +147,7 @@ class LocalIssuer:
         unchecked = parse(token)
         _check_signature(unchecked, self._key, "HS256")
         claims = self._rules.check(unchecked.payload, token.rpartition(".")[2], self._now())
-        if claims.development and not self._development_tokens:
+        if claims.development and not self.development_tokens:
             refuse("Development tokens are off on this server")
         return claims
 
