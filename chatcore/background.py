@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-import structlog
+from chatcore.logs import get_logger
 
-log = structlog.get_logger("chatcore.background")
+log = get_logger("background")
 MAX_JOBS = 1_000
 
 
@@ -58,5 +58,5 @@ class Background:
             await work
         except asyncio.CancelledError:
             raise
-        except Exception as error:
-            log.error("background_failed", job=name, error=type(error).__name__, exc_info=True)
+        except Exception:
+            log.exception("background_failed", job=name)

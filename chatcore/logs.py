@@ -52,9 +52,14 @@ def _keys(check: Callable[[object], bool], names: str) -> dict[str, Callable[[ob
 
 # What a line may say, and the form that each value must have. A new key is added here, on purpose.
 ALLOWED: Final[Mapping[str, Callable[[object], bool]]] = MappingProxyType(
-    _keys(_matches(_NAME), "event level code command component error host library mode reason state transport version")
+    _keys(
+        _matches(_NAME),
+        "event level child code command component error host library mode reason state transport version",
+    )
     | _keys(_matches(_ID), "caller connection correlation_id group job message")
-    | _keys(_is_number, "attempt bytes connections count limit milliseconds pid port queued seconds seq status")
+    | _keys(
+        _is_number, "attempt bytes connections count exit_code limit milliseconds pid port queued seconds seq status"
+    )
     | _keys(_matches(_FRAME), "where")
     | _keys(_is_stack, "frames")
     | _keys(_matches(_TIME), "at")
@@ -90,26 +95,17 @@ def set_up(level: str = "info", *, stream: TextIO | None = None, as_json: bool |
 
     May be called again; the last call holds. Library records below WARNING are dropped whatever `level` says.
     """
-    out = stream if stream is not None else sys.stderr
-    json_lines = not out.isatty() if as_json is None else as_json
-    structlog.configure(
-        processors=[
-            merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            _describe_error,
-            keep_allowed,
-            _render_json if json_lines else structlog.dev.ConsoleRenderer(colors=out.isatty(), timestamp_key="at"),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
-        cache_logger_on_first_use=False,
-    )
+    _configure(level, stream if stream is not None else sys.stderr, as_json=as_json)
     _adopt_libraries()
 
 
 def get_logger(component: str) -> FilteringBoundLogger:
-    """A logger whose lines name `component`; the first argument of each call is an event name, not a sentence."""
+    """A logger whose lines name `component`; the first argument of each call is an event name, not a sentence.
+
+    It may be made at import: lines written before `set_up` go to stderr through the same allow-list.
+    """
+    if not structlog.is_configured():
+        _configure("info", sys.stderr, as_json=None)
     return cast(FilteringBoundLogger, structlog.get_logger(component=component))
 
 
@@ -146,6 +142,23 @@ def keep_allowed(_logger: object, _method: str, line: Line) -> Line:
         for key, value in line.items()
         if (check := ALLOWED.get(key)) is not None
     }
+
+
+def _configure(level: str, out: TextIO, *, as_json: bool | None) -> None:
+    json_lines = not out.isatty() if as_json is None else as_json
+    structlog.configure(
+        processors=[
+            merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            _describe_error,
+            keep_allowed,
+            _render_json if json_lines else structlog.dev.ConsoleRenderer(colors=out.isatty(), timestamp_key="at"),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=False,
+    )
 
 
 def _describe_error(_logger: object, _method: str, line: Line) -> Line:

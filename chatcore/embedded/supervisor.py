@@ -120,13 +120,13 @@ class SupervisedProcess:
             assert self._process is not None
             self._last_exit_code = await self._process.wait()
             self._state = "restarting"
-            log.error("child_died", host=self.name, code=str(self._last_exit_code))
+            log.error("child_died", child=self.name, exit_code=self._last_exit_code)
             if loop.time() - began > STEADY_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
             pause = await self._restart(pause)
             self._restarts += 1
             self._state = "running"
-            log.warning("child_restarted", host=self.name, count=self._restarts)
+            log.warning("child_restarted", child=self.name, count=self._restarts)
             await self._tell_restart()
 
     async def _restart(self, pause: float) -> float:
@@ -137,7 +137,7 @@ class SupervisedProcess:
             try:
                 await self._launch()
             except Exception:
-                log.exception("child_not_restarted", host=self.name)
+                log.exception("child_not_restarted", child=self.name)
             else:
                 return pause
 
@@ -148,7 +148,7 @@ class SupervisedProcess:
         try:
             await self._on_restart()
         except Exception:
-            log.exception("restart_listener_failed", host=self.name)
+            log.exception("restart_listener_failed", child=self.name)
 
     async def _launch(self) -> None:
         deadline = asyncio.get_running_loop().time() + self._retry_seconds

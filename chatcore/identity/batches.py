@@ -5,11 +5,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
-import structlog
-
 from chatcore.errors import Unavailable
+from chatcore.logs import get_logger
 
-log = structlog.get_logger("chatcore.identity.batches")
+log = get_logger("identity")
 
 MAX_BATCH: Final = 500
 MAX_WAITING: Final = 20_000

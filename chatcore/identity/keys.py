@@ -6,14 +6,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
 from chatcore.errors import Unauthenticated, Unavailable
+from chatcore.logs import get_logger
 
-log = structlog.get_logger("chatcore.identity.keys")
+log = get_logger("identity")
 
 MIN_RSA_BITS: Final = 2048
 MAX_RSA_BITS: Final = 8192  # a larger one only costs us time

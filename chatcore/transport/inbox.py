@@ -1,9 +1,9 @@
 """Socket.IO on top of the engine: a client's packets are worked off in order, by a task that exists only meanwhile."""
 
 import asyncio
-import logging
 from typing import Any, Protocol
 
+from chatcore.logs import get_logger
 from chatcore.transport import frames
 from chatcore.transport.connection import Connection, Refused, SocketHandlers
 from chatcore.transport.engine import Engine
@@ -20,7 +20,7 @@ from chatcore.transport.packets import (
 )
 from chatcore.transport.session import Session
 
-log = logging.getLogger("chatcore.transport")
+log = get_logger("transport")
 
 # So that a client which keeps its inbox full, with handlers that never wait, does not keep the event loop.
 PACKETS_PER_TURN = 32
@@ -211,9 +211,4 @@ class Inboxes:
 
 
 def _log_failure(where: str, error: Exception) -> None:
-    """Where it broke, but not the error's text, which may quote what a client sent."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
-    log.error("%s failed: %s at %s", where, type(error).__name__, place)
+    log.error("handler_failed", command=where, exc_info=error)

@@ -1,10 +1,14 @@
 """No line of a log can carry content, tokens or addresses, whoever writes it."""
 
+import ast
 import io
 import json
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +18,7 @@ from hypothesis import strategies as st
 
 from chatcore import logs
 
+ROOT = Path(__file__).parents[2]
 CANARIES = (
     "canary text of a message",
     "eyJhbGciOiJSUzI1NiJ9." + "eyJzdWIiOiJjYW5hcnkifQ" * 4 + ".canary",
@@ -27,12 +32,13 @@ def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in logs.SILENCED}
+    before = structlog.get_config()
     out = io.StringIO()
     logs.set_up("debug", stream=out)
     structlog.contextvars.clear_contextvars()
     yield out
     structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
+    structlog.configure(**before)
     root.handlers, root.level = handlers, level
     for name, level_before in levels.items():
         logging.getLogger(name).setLevel(level_before)
@@ -145,6 +151,44 @@ def test_a_caller_is_the_same_within_a_run_and_not_the_plain_id() -> None:
     assert logs.caller_hash("user_1") == logs.caller_hash("user_1") != logs.caller_hash("user_2")
     assert "user_1" not in logs.caller_hash("user_1")
     assert len(logs.caller_hash("\ud800")) == 8
+
+
+def test_a_logger_used_before_the_set_up_is_filtered_too() -> None:
+    program = "from chatcore.logs import get_logger; get_logger('app').info('early', code='ok', text='canary')"
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, text=True, timeout=60
+    )
+    assert run.stdout == ""
+    line = json.loads(run.stderr)
+    assert (line["event"], line["code"]) == ("early", "ok")
+    assert "canary" not in run.stderr
+
+
+def calls_of_loggers() -> Iterator[tuple[str, ast.Call]]:
+    for path in sorted((ROOT / "chatcore").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                of_log = isinstance(node.func.value, ast.Name) and node.func.value.id in {"log", "logger"}
+                if of_log and node.func.attr in {"debug", "info", "warning", "error", "exception", "critical"}:
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+def test_no_line_of_ours_says_something_that_would_be_dropped() -> None:
+    calls = list(calls_of_loggers())
+    assert calls
+    for place, call in calls:
+        lost = {word.arg for word in call.keywords if word.arg} - set(logs.ALLOWED) - {"exc_info"}
+        assert not lost, f"{place}: {lost} are not on the allow-list of chatcore/logs.py"
+        for event in call.args[:1]:
+            if isinstance(event, ast.Constant):
+                assert logs.ALLOWED["event"](event.value), f"{place}: an event is one name, not a sentence"
+
+
+def test_only_the_house_configures_logging() -> None:
+    """Loggers of other origin would write before and beside the allow-list."""
+    for path in sorted((ROOT / "chatcore").rglob("*.py")):
+        if path != ROOT / "chatcore" / "logs.py":
+            assert "structlog.get_logger" not in path.read_text("utf-8"), path
 
 
 @given(key=st.sampled_from(sorted(logs.ALLOWED)), value=st.text(alphabet='aZ0.:-_/ @\n"é', max_size=80) | st.binary())
