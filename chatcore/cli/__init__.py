@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from chatcore.cli import users
+
 app = typer.Typer(
     name="chatcore",
     help="A self-hosted real-time chat server: its terminal client and its tools.",
@@ -15,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(users.app, name="users")
 
 Url = Annotated[str, typer.Option("--url", help="The server. Default: CHATCORE_URL.", show_default=False)]
 
@@ -44,6 +47,18 @@ def demo(
     from chatcore.cli.demo import run  # noqa: PLC0415
 
     run(url=url, live=live)
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="For whom.")],
+    url: Url = "",
+    password: Annotated[bool, typer.Option("--password", "-p", help="Sign in with a password, asked for.")] = False,
+) -> None:
+    """Print a token for scripts: a dev token, or with --password one of a local account."""
+    from chatcore.cli.token import run  # noqa: PLC0415
+
+    run(name=name, url=url, with_password=password)
 
 
 @app.command()

@@ -106,3 +106,10 @@ async def dev_token(url: str, name: str) -> TokenIssued:
 async def _issued(url: str, path: str, body: Mapping[str, object]) -> TokenIssued:
     async with aiohttp.ClientSession() as http:
         return await Rest(http, url, lambda: "").post(TokenIssued, path, body)
+
+
+async def fetch_info(url: str) -> dict[str, Any]:
+    """What a server says about itself to anybody: service, version, uptime."""
+    async with aiohttp.ClientSession() as http:
+        info = await Rest(http, url, lambda: "").request("GET", "/info")
+        return info if isinstance(info, dict) else {}

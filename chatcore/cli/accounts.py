@@ -1,0 +1,123 @@
+"""What `python -m chatcore users ...` does: on the running server's database, or on one started for the moment."""
+
+import asyncio
+import getpass
+import secrets
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import get_args
+
+from rich.console import Console
+from rich.table import Table
+
+from chatcore.cli.database import open_database
+from chatcore.cli.sign_in import stop
+from chatcore.contract.people import ServerRole
+from chatcore.embedded.home import EmbeddedRefused
+from chatcore.embedded.supervisor import ProcessFailed
+from chatcore.errors import ChatError
+from chatcore.identity.accounts import LocalAccounts
+from chatcore.identity.service import Identity
+from chatcore.identity.store import INDEXES, MongoIdentityStore
+from chatcore.identity.tokens import LocalIssuer
+from chatcore.ports import SilentFanout
+from chatcore.settings import DEVELOPMENT_ISSUER, BadSettings, load_settings
+
+console = Console(highlight=False)
+
+
+def add_account(name: str, given_roles: list[str]) -> None:
+    roles, password = _roles(given_roles), _new_password(name)
+
+    async def work(accounts: LocalAccounts) -> None:
+        account = await accounts.add_account(name, password, roles)
+        console.print(f"{account.name} can sign in now.", markup=False)
+
+    _with_accounts(work)
+
+
+def list_accounts() -> None:
+    async def work(accounts: LocalAccounts) -> None:
+        found = await accounts.list_accounts()
+        table = Table("name", "roles", "since", box=None, pad_edge=False)
+        for account in sorted(found, key=lambda account: account.name_key):
+            table.add_row(account.name, ", ".join(sorted(account.roles)) or "-", f"{account.created_at:%Y-%m-%d}")
+        console.print(table if found else "No accounts yet; make one with: python -m chatcore users add NAME")
+
+    _with_accounts(work)
+
+
+def remove_account(name: str) -> None:
+    async def work(accounts: LocalAccounts) -> None:
+        await accounts.remove_account(name)
+        console.print(f"The account of {name} is closed.", markup=False)
+
+    _with_accounts(work)
+
+
+def set_password(name: str) -> None:
+    password = _new_password(name)
+
+    async def work(accounts: LocalAccounts) -> None:
+        await accounts.set_password(name, password)
+        console.print(f"{name} has a new password.", markup=False)
+
+    _with_accounts(work)
+
+
+def set_roles(name: str, given_roles: list[str]) -> None:
+    roles = _roles(given_roles)
+
+    async def work(accounts: LocalAccounts) -> None:
+        await accounts.set_roles(name, roles)
+        console.print(f"{name}: {', '.join(roles) or 'no roles'}", markup=False)
+
+    _with_accounts(work)
+
+
+def _roles(given: list[str]) -> list[ServerRole]:
+    known: dict[str, ServerRole] = {role: role for role in get_args(ServerRole)}
+    if unknown := [role for role in given if role not in known]:
+        raise stop(f"There is no role {unknown[0]}. Roles: {', '.join(known)}")
+    return [known[role] for role in given]
+
+
+def _new_password(name: str) -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    first = getpass.getpass(f"New password of {name}: ")
+    if getpass.getpass("Again: ") != first:
+        raise stop("The two differ; nothing was changed.")
+    return first
+
+
+def _with_accounts(work: Callable[[LocalAccounts], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with _accounts() as accounts:
+            await work(accounts)
+
+    try:
+        asyncio.run(run())
+    except BadSettings as problems:
+        raise stop(f"The settings are wrong:\n{problems}") from None
+    except ChatError as refused:
+        raise stop(f"Not done: {refused.message}") from None
+    except (EmbeddedRefused, ProcessFailed) as refused:
+        raise stop(str(refused)) from None
+
+
+@asynccontextmanager
+async def _accounts() -> AsyncIterator[LocalAccounts]:
+    settings = load_settings()
+    async with open_database(settings) as mongo:
+        await mongo.ensure_indexes(INDEXES)
+        store = MongoIdentityStore(mongo.database)
+        # Signs nothing here: a key of its own keeps the server's out of this process.
+        issuer = LocalIssuer(secrets.token_bytes(32), issuer=DEVELOPMENT_ISSUER)
+        identity = Identity(store, issuer, SilentFanout())
+        accounts = LocalAccounts(store, issuer, ended=identity.end_all_sessions, closed=identity.deactivate)
+        try:
+            yield accounts
+        finally:
+            accounts.close()

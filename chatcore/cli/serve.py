@@ -1,0 +1,111 @@
+"""Runs the server until it is told to stop: what it prints, how it ends."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from chatcore import __version__
+from chatcore.app import Chat, open_chat
+from chatcore.embedded.home import EmbeddedRefused
+from chatcore.embedded.supervisor import ProcessFailed
+from chatcore.errors import ChatError
+from chatcore.mongo import IndexDiffers
+from chatcore.settings import Settings
+from chatcore.vault.envelope import SealBroken
+
+CANNOT_START = (EmbeddedRefused, ProcessFailed, ChatError, IndexDiffers, SealBroken, OSError, ValueError)
+
+
+def serve(settings: Settings) -> int:
+    """Exit status: 0 after an ordered stop, 1 where the server could not start or serve."""
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(settings))
+    except CANNOT_START as error:
+        Console(stderr=True).print(f"[bold red]chatcore did not start:[/] {error}", highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _stop_or_leave, stop, number)
+    async with open_chat(settings) as chat:
+        _banner(Console(highlight=False), settings, chat)
+        await stop.wait()
+        print("stopping: telling clients, finishing commits (again to stop at once)", flush=True)
+
+
+def _stop_or_leave(stop: asyncio.Event, number: signal.Signals) -> None:
+    """The first signal drains; a second one, from somebody who cannot wait, ends the process."""
+    if stop.is_set():
+        sys.exit(128 + number)
+    stop.set()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _banner(console: Console, settings: Settings, chat: Chat) -> None:
+    """Address, what is embedded and its limits, and how to get in."""
+    console.print(f"\n[bold]chatcore {__version__}[/] on [bold cyan]{chat.url}[/]  ({settings.chatcore_env})")
+    table = Table.grid(padding=(0, 2))
+    for name, text in _facts(settings, chat):
+        table.add_row(f"  [dim]{name}[/]", text)
+    console.print(table)
+    console.print()
+
+
+def _facts(settings: Settings, chat: Chat) -> list[tuple[str, str]]:
+    home = _tilde(settings.chatcore_home)
+    facts = [("sockets", f"Socket.IO 4 clients: {chat.url}/socket.io/"), ("reference", f"{chat.url}/docs")]
+    if settings.embedded_database:
+        facts.append(("database", f"embedded, in {home}: for evaluation, development and small installs"))
+        facts.append(("", "production: set MONGODB_URI to a MongoDB 7+ replica set or Atlas"))
+    else:
+        facts.append(("database", f"MONGODB_URI, database {settings.database_name}"))
+    facts.append(("messages", f"encrypted at rest; this server holds the keys{_where_key(settings, home)}"))
+    facts.append(("sign-in", _sign_in(settings)))
+    if settings.dev_tokens:
+        facts.append(("try it", "[bold]python -m chatcore chat --as ana[/], and in a second terminal [bold]--as ben[/]"))
+        facts.append(("a token", f"curl -X POST {chat.url}/api/auth/dev-token --json '{{\"name\":\"ana\"}}'"))
+    return facts
+
+
+def _where_key(settings: Settings, home: str) -> str:
+    given = settings.encryption_secret_key.get_secret_value() or settings.master_keys.get_secret_value()
+    return "" if given else f" ({home}/master.key: back it up)"
+
+
+def _sign_in(settings: Settings) -> str:
+    ways = []
+    if settings.clerk_jwt_issuer or settings.oidc_issuer:
+        ways.append(f"tokens of {settings.clerk_jwt_issuer or settings.oidc_issuer}")
+    if settings.has_local_accounts:
+        ways.append("local accounts (python -m chatcore users add NAME)")
+    if settings.dev_tokens:
+        ways.append("development tokens, on this machine only")
+    return "; ".join(ways)
+
+
+def _tilde(path: Path) -> str:
+    try:
+        return f"~/{path.relative_to(Path.home())}"
+    except ValueError:
+        return str(path)
+
+
