@@ -1,33 +1,33 @@
 """Every way in which chatcore refuses, with a stable code that clients may rely on.
 
-    ChatError
-    ├── Invalid                 invalid_payload     400  a field is missing, of the wrong type or out of bounds
-    │   ├── UnknownField        unknown_field       400  a field that the command does not have
-    │   ├── UnknownEvent        unknown_event       400  an event that the server does not have
-    │   ├── MessageEmpty        message_empty       400
-    │   ├── MessageTooLong      message_too_long    400
-    │   ├── PayloadTooLarge     payload_too_large   413
-    │   ├── UnsupportedMedia    unsupported_media   415
-    │   └── HeadersTooLarge     headers_too_large   431
-    ├── Unauthenticated         token_invalid       401
-    │   ├── TokenMissing        token_missing       401
-    │   ├── TokenExpired        token_expired       401
-    │   └── BadCredentials      bad_credentials     401  name or password of a local account
-    ├── Forbidden               access_denied       403  one sees the thing but may not do this to it
-    │   ├── UserInactive        user_inactive       403  the account was closed or suspended
-    │   ├── Banned              banned              403  from this group
-    │   └── InviteInvalid       invite_invalid      403  unknown, used up or expired
-    ├── NotFound                not_found           404  also for what one may not see
-    ├── MethodNotAllowed        method_not_allowed  405
-    ├── Conflict                conflict            409  the state of the thing does not allow it
-    │   └── LimitReached        limit_reached       409  a fixed bound, such as members of a group
-    ├── RateLimited             rate_limited        429  retryable, with retryAfterMs
-    │   └── SlowMode            slow_mode           429  the group's pause between two messages
-    ├── MessageRejected         message_rejected    422  by moderation
-    ├── Unavailable             unavailable         503  retryable: the database or another part does not answer
-    │   └── Draining            draining            503  the server is about to stop; connect again
-    ├── CapabilityUnavailable   capability_unavailable 501  nothing on this server can do it
-    └── Internal                internal            500  a fault of ours; the correlation id finds it in the log
+ChatError
+├── Invalid                 invalid_payload     400  a field is missing, of the wrong type or out of bounds
+│   ├── UnknownField        unknown_field       400  a field that the command does not have
+│   ├── UnknownEvent        unknown_event       400  an event that the server does not have
+│   ├── MessageEmpty        message_empty       400
+│   ├── MessageTooLong      message_too_long    400
+│   ├── PayloadTooLarge     payload_too_large   413
+│   ├── UnsupportedMedia    unsupported_media   415
+│   └── HeadersTooLarge     headers_too_large   431
+├── Unauthenticated         token_invalid       401
+│   ├── TokenMissing        token_missing       401
+│   ├── TokenExpired        token_expired       401
+│   └── BadCredentials      bad_credentials     401  name or password of a local account
+├── Forbidden               access_denied       403  one sees the thing but may not do this to it
+│   ├── UserInactive        user_inactive       403  the account was closed or suspended
+│   ├── Banned              banned              403  from this group
+│   └── InviteInvalid       invite_invalid      403  unknown, used up or expired
+├── NotFound                not_found           404  also for what one may not see
+├── MethodNotAllowed        method_not_allowed  405
+├── Conflict                conflict            409  the state of the thing does not allow it
+│   └── LimitReached        limit_reached       409  a fixed bound, such as members of a group
+├── RateLimited             rate_limited        429  retryable, with retryAfterMs
+│   └── SlowMode            slow_mode           429  the group's pause between two messages
+├── MessageRejected         message_rejected    422  by moderation
+├── Unavailable             unavailable         503  retryable: the database or another part does not answer
+│   └── Draining            draining            503  the server is about to stop; connect again
+├── CapabilityUnavailable   capability_unavailable 501  nothing on this server can do it
+└── Internal                internal            500  a fault of ours; the correlation id finds it in the log
 """
 
 from typing import ClassVar
@@ -91,7 +91,10 @@ class Unauthenticated(ChatError):
 
 
 class TokenMissing(Unauthenticated):
-    code, title = "token_missing", "A token is needed: send it in the handshake, by `authenticate` or as a Bearer header"
+    code, title = (
+        "token_missing",
+        "A token is needed: send it in the handshake, by `authenticate` or as a Bearer header",
+    )
 
 
 class TokenExpired(Unauthenticated):
@@ -147,7 +150,12 @@ class MessageRejected(ChatError):
 
 
 class Unavailable(ChatError):
-    code, status, retryable, title = "unavailable", 503, True, "The server cannot store this right now; nothing was saved"
+    code, status, retryable, title = (
+        "unavailable",
+        503,
+        True,
+        "The server cannot store this right now; nothing was saved",
+    )
 
 
 class Draining(Unavailable):

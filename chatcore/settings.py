@@ -40,7 +40,12 @@ class Settings(BaseSettings):
     """All settings with their defaults. Variables are the field names in capitals."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", hide_input_in_errors=True, frozen=True, populate_by_name=True, env_ignore_empty=True
+        env_file=".env",
+        extra="ignore",
+        hide_input_in_errors=True,
+        frozen=True,
+        populate_by_name=True,
+        env_ignore_empty=True,
     )
 
     chatcore_env: Environment = Field(
@@ -59,7 +64,9 @@ class Settings(BaseSettings):
         SecretStr(""), description="a MongoDB 7+ replica set or Atlas; empty: the embedded database"
     )
     database_password: SecretStr = Field(SecretStr(""), description="replaces `<db_password>` in `MONGODB_URI`")
-    database_name: str = Field("RealTimeChatAiApp", pattern=r"^[A-Za-z0-9_-]{1,38}\z", description="name of the database")
+    database_name: str = Field(
+        "RealTimeChatAiApp", pattern=r"^[A-Za-z0-9_-]{1,38}\z", description="name of the database"
+    )
     mongodb_max_pool_size: int = Field(10, ge=1, le=500, description="connections to the database at most")
 
     clerk_jwt_issuer: str = Field("", description="issuer URL of a Clerk instance; its keys are read by JWKS")
@@ -76,7 +83,8 @@ class Settings(BaseSettings):
         None, description="names and passwords kept here; empty: on when no other issuer is set"
     )
     socket_auth_policy: Literal["token", "session"] = Field(
-        "token", description="`token`: a socket lives as long as its token; `session`: as the issuer's session, at most 12 h"
+        "token",
+        description="`token`: a socket lives as long as its token; `session`: as the issuer's session, at most 12 h",
     )
 
     encryption_secret_key: SecretStr = Field(
@@ -84,14 +92,19 @@ class Settings(BaseSettings):
         description="32 bytes in base64 (the key), or a passphrase of 32 or more characters; empty in development: kept in `CHATCORE_HOME`",
     )
     master_keys: SecretStr = Field(
-        SecretStr(""), description="`k2:<base64>,k1:<base64>`: the first wraps, all unwrap; instead of `ENCRYPTION_SECRET_KEY`"
+        SecretStr(""),
+        description="`k2:<base64>,k1:<base64>`: the first wraps, all unwrap; instead of `ENCRYPTION_SECRET_KEY`",
     )
     deleted_retention_days: int = Field(
         30, ge=0, le=3650, description="deleted content stays sealed for moderation this long, then is erased"
     )
 
-    allowed_origins: OriginList = Field((), description="browser origins for REST, comma-separated; empty: same origin only")
-    socket_io_cors_origins: OriginList = Field((), description="browser origins for Socket.IO; empty: `ALLOWED_ORIGINS`")
+    allowed_origins: OriginList = Field(
+        (), description="browser origins for REST, comma-separated; empty: same origin only"
+    )
+    socket_io_cors_origins: OriginList = Field(
+        (), description="browser origins for Socket.IO; empty: `ALLOWED_ORIGINS`"
+    )
     socket_io_ping_interval: int = Field(25_000, ge=100, le=300_000, description="milliseconds between heartbeats")
     socket_io_ping_timeout: int = Field(60_000, ge=100, le=300_000, description="milliseconds to wait for the answer")
     max_group_members: int = Field(1_000, ge=2, le=100_000, description="members of one group at most")
@@ -100,13 +113,19 @@ class Settings(BaseSettings):
         (), description="addresses or networks whose `X-Forwarded-*` headers are believed, comma-separated"
     )
     metrics_port: int | None = Field(None, ge=0, le=65_535, description="serve `/metrics` on this port, loopback only")
-    metrics_token: SecretStr = Field(SecretStr(""), description="serve `/metrics` on the main port to this bearer token")
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="serve `/metrics` on the main port to this bearer token"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe log line written")
-    log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: console on a terminal, else JSON")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto`: console on a terminal, else JSON"
+    )
     rate_limits: bool = Field(True, description="`off` only outside production, for load tests")
 
     # clients
-    chatcore_url: str = Field(f"http://127.0.0.1:{DEFAULT_PORT}", description="the server that command-line tools talk to")
+    chatcore_url: str = Field(
+        f"http://127.0.0.1:{DEFAULT_PORT}", description="the server that command-line tools talk to"
+    )
     chatcore_token: SecretStr = Field(SecretStr(""), description="their token there; empty: `--as NAME` asks for one")
 
     @field_validator(
@@ -114,7 +133,11 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @property
     def production(self) -> bool:
@@ -137,7 +160,9 @@ class Settings(BaseSettings):
 
     @property
     def has_local_accounts(self) -> bool:
-        return self.local_accounts if self.local_accounts is not None else not (self.clerk_jwt_issuer or self.oidc_issuer)
+        return (
+            self.local_accounts if self.local_accounts is not None else not (self.clerk_jwt_issuer or self.oidc_issuer)
+        )
 
     @property
     def dev_tokens(self) -> bool:
@@ -155,16 +180,24 @@ class Settings(BaseSettings):
         if key and ring:
             found.append("ENCRYPTION_SECRET_KEY and MASTER_KEYS are both set; keep one")
         if key and len(key) < 32:
-            found.append("ENCRYPTION_SECRET_KEY is too short: 32 bytes in base64, or a passphrase of 32 or more characters")
+            found.append(
+                "ENCRYPTION_SECRET_KEY is too short: 32 bytes in base64, or a passphrase of 32 or more characters"
+            )
         if "<db_password>" in self.mongodb_uri.get_secret_value() and not self.database_password.get_secret_value():
             found.append("MONGODB_URI asks for <db_password>, but DATABASE_PASSWORD is not set")
         for name, url in (("CLERK_JWT_ISSUER", self.clerk_jwt_issuer), ("OIDC_ISSUER", self.oidc_issuer)):
-            if url and not url.startswith("https://") and not (not self.production and url.startswith("http://127.0.0.1")):
+            if (
+                url
+                and not url.startswith("https://")
+                and not (not self.production and url.startswith("http://127.0.0.1"))
+            ):
                 found.append(f"{name} must be an https URL")
         if self.clerk_jwt_issuer and self.oidc_issuer:
             found.append("CLERK_JWT_ISSUER and OIDC_ISSUER are both set; one issuer serves at a time")
         if not self.has_local_accounts and not (self.clerk_jwt_issuer or self.oidc_issuer):
-            found.append("LOCAL_ACCOUNTS is off and neither CLERK_JWT_ISSUER nor OIDC_ISSUER is set: nobody could sign in")
+            found.append(
+                "LOCAL_ACCOUNTS is off and neither CLERK_JWT_ISSUER nor OIDC_ISSUER is set: nobody could sign in"
+            )
         for proxy in self.trusted_proxies:
             try:
                 ipaddress.ip_network(proxy, strict=False)

@@ -81,8 +81,10 @@ def _facts(settings: Settings, chat: Chat) -> list[tuple[str, str]]:
     facts.append(("messages", f"encrypted at rest; this server holds the keys{_where_key(settings, home)}"))
     facts.append(("sign-in", _sign_in(settings)))
     if settings.dev_tokens:
-        facts.append(("try it", "[bold]python -m chatcore chat --as ana[/], and in a second terminal [bold]--as ben[/]"))
-        facts.append(("a token", f"curl -X POST {chat.url}/api/auth/dev-token --json '{{\"name\":\"ana\"}}'"))
+        facts.append(
+            ("try it", "[bold]python -m chatcore chat --as ana[/], and in a second terminal [bold]--as ben[/]")
+        )
+        facts.append(("a token", f'curl -X POST {chat.url}/api/auth/dev-token --json \'{{"name":"ana"}}\''))
     return facts
 
 
@@ -107,5 +109,3 @@ def _tilde(path: Path) -> str:
         return f"~/{path.relative_to(Path.home())}"
     except ValueError:
         return str(path)
-
-

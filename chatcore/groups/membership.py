@@ -14,6 +14,8 @@ from chatcore.groups.store import GroupStore
 from chatcore.journal.ids import new_id
 from chatcore.journal.rows import Change, Entry, Row
 from chatcore.ports import Fanout
+from chatcore.presence.service import Presence
+from chatcore.presence.typing import Typing
 from chatcore.vault.service import Vault
 
 Clock = Callable[[], datetime]
@@ -22,11 +24,24 @@ Clock = Callable[[], datetime]
 class Membership:
     """Writes joins, departures and roles; who may ask for them is decided by the caller."""
 
-    def __init__(self, store: GroupStore, rooms: Rooms, vault: Vault, fanout: Fanout, clock: Clock, max_members: int):
+    def __init__(
+        self,
+        *,
+        store: GroupStore,
+        rooms: Rooms,
+        vault: Vault,
+        fanout: Fanout,
+        presence: Presence,
+        typing: Typing,
+        clock: Clock,
+        max_members: int,
+    ):
         self._store = store
         self._rooms = rooms
         self._vault = vault
         self._fanout = fanout
+        self._presence = presence
+        self._typing = typing
         self._clock = clock
         self._max_members = max_members
 
@@ -127,9 +142,12 @@ class Membership:
         self._rooms.note(room, row)
         if row.data["event"] == "member_joined":
             self._fanout.enter(room.id, user_id=user_id)
+            self._presence.joined(user_id, room.id)
         self._fanout.publish(row.data["event"], membership_event(row, people[user_id]), group_id=room.id)
         if row.data["event"] == "member_left":
             self._fanout.leave(room.id, user_id=user_id)
+            self._presence.left(user_id, room.id)
+            self._typing.left(user_id, room.id)
 
     def _tell_message(self, room: Room, row: Row, people: dict[str, User]) -> None:
         self._rooms.note(room, row)
@@ -144,4 +162,3 @@ class Membership:
 
 def _with_article(role: GroupRole) -> str:
     return f"an {role}" if role in ("admin", "owner") else f"a {role}"
-

@@ -50,7 +50,16 @@ LEAST_ROLE: dict[Action, GroupRole] = {
     "slow_mode.skip": "moderator",
 }
 NOT_IN_DIRECT: frozenset[Action] = frozenset(
-    {"group.update", "group.delete", "group.transfer", "group.invite", "members.add", "members.remove", "members.promote", "members.ban"}
+    {
+        "group.update",
+        "group.delete",
+        "group.transfer",
+        "group.invite",
+        "members.add",
+        "members.remove",
+        "members.promote",
+        "members.ban",
+    }
 )
 
 

@@ -42,7 +42,7 @@ def message_shape(row: Row, sender: User, content: str, *, unavailable: bool = F
         sender_id=row.sender_id,
         sender=sender,
         content="" if gone else content,
-        type=row.type,  # type: ignore[arg-type]
+        type=row.type,
         reply_to=row.reply_to,
         mentions=list(row.mentions) or None if not gone else None,
         reactions=dict(row.reactions) or None if not row.is_deleted else None,
@@ -111,7 +111,9 @@ class Rendering:
         if row is None:
             return None
         message = (await self.messages([row]))[0]
-        fields = message.model_dump(include={"id", "seq", "sender_id", "sender", "content", "type", "is_deleted", "created_at"})
+        fields = message.model_dump(
+            include={"id", "seq", "sender_id", "sender", "content", "type", "is_deleted", "created_at"}
+        )
         return LastMessage(**{name: fields[name] for name in LastMessage.model_fields})
 
     async def events(self, room: Room, head: Head, rows: Sequence[Row]) -> list[tuple[LogEventName, Shape]]:
@@ -165,7 +167,8 @@ class Rendering:
         """The same as `sync` returns them."""
         events = await self.events(room, head, rows)
         return [
-            LogEvent(seq=row.seq, event=name, data=shape.wire()) for row, (name, shape) in zip(rows, events, strict=True)
+            LogEvent(seq=row.seq, event=name, data=shape.wire())
+            for row, (name, shape) in zip(rows, events, strict=True)
         ]
 
 

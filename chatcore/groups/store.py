@@ -181,7 +181,9 @@ class MongoGroupStore:
 
     def group_saved(self, group: GroupRecord) -> Change:
         async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
-            await self._groups.update_one({"_id": ObjectId(group.id)}, {"$set": _group_document(group)}, session=session)
+            await self._groups.update_one(
+                {"_id": ObjectId(group.id)}, {"$set": _group_document(group)}, session=session
+            )
 
         return change
 
@@ -330,7 +332,7 @@ class MemoryGroupStore:
         self._touched.pop(group_id, None)
         for kept in (self._members, self._bans):
             for place in [place for place in kept if place[0] == group_id]:
-                del kept[place]  # type: ignore[attr-defined]
+                del kept[place]
 
     async def save_reads(self, members: Sequence[MemberRecord]) -> None:
         for member in members:
@@ -421,4 +423,3 @@ class MemoryGroupStore:
             self._bans[ban.group_id, ban.user_id] = ban
 
         return change
-

@@ -104,18 +104,19 @@ class Identity:
     async def start(self) -> None:
         """Read what is revoked. Before this nobody must be let in."""
         await self.revocations.poll()
+        await self._sessions.renew()
 
     def chores(self) -> Sequence[Chore]:
         """What must be done again and again: seconds between, name, coroutine function."""
         return (
             (POLL_SECONDS, "revocations", self.revocations.poll),
-            (RENEW_SECONDS, "session-leases", self._sessions.renew),
+            (RENEW_SECONDS, "session-lease", self._sessions.renew),
             (EXPIRY_SWEEP_SECONDS, "token-expiry", self._expiry.sweep),
         )
 
     async def stop(self) -> None:
         """Write what still waits. Call after the last connection was closed."""
-        await self._sessions.flush()
+        await self._sessions.stop()
 
     async def authenticate(self, token: str | None, connection: Connection) -> Authenticated:
         """Verify a token and take its bearer in; with a connection id, watch over that connection from now on.
@@ -156,13 +157,13 @@ class Identity:
     async def card(self, user_id: str) -> User:
         return await self.directory.card(user_id)
 
+    async def without_receipts(self, user_ids: Iterable[str]) -> set[str]:
+        """Those who do not want others to see what they have read."""
+        records = await self.directory.records(user_ids)
+        return {user_id for user_id, user in records.items() if not user.settings.receipts}
+
     async def find_users(self, caller: Caller, request: FindUsers) -> Users:
         return await self.directory.search(request.query, request.limit)
-
-    async def without_receipts(self, user_ids: Iterable[str]) -> set[str]:
-        """Those who keep to themselves what they have read."""
-        people = [(user_id, await self.directory.find(user_id)) for user_id in user_ids]
-        return {user_id for user_id, user in people if user is not None and not user.settings.receipts}
 
     async def get_user(self, user_id: str) -> UserRecord:
         """Raises NotFound, also for an account that was erased."""

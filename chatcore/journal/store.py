@@ -24,6 +24,7 @@ INDEXES = (
     Index("erasures", (("dueAt", 1),)),
 )
 Document = dict[str, Any]
+OVERTAKEN = "Somebody changed this message at the same moment; look again"
 
 
 class JournalStore(Protocol):
@@ -41,9 +42,18 @@ class JournalStore(Protocol):
 
     async def by_ids(self, ids: Iterable[str]) -> dict[str, Row]: ...
     async def erase_group(self, group_id: str, after: int, up_to: int) -> None: ...
-    def content_replaced(self, row: Row) -> Change: ...
-    def marked_deleted(self, row: Row, erase_at: datetime) -> Change: ...
-    def reaction_counted(self, message_id: str, emoji: str, step: int) -> Change: ...
+    def content_replaced(self, row: Row) -> Change:
+        """Conflict where the message was edited or deleted since it was read."""
+        ...
+
+    def marked_deleted(self, row: Row, erase_at: datetime) -> Change:
+        """Conflict where it is deleted already."""
+        ...
+
+    def reaction_counted(self, message_id: str, emoji: str, before: int, step: int) -> Change:
+        """Conflict where the count is not `before` any more."""
+        ...
+
     async def erase_due(self, now: datetime, limit: int = 100) -> int:
         """Remove the sealed content of messages deleted long enough ago; how many there were."""
         ...
@@ -118,22 +128,31 @@ class MongoJournalStore:
         }
 
         async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
-            await self._messages.update_one({"_id": ObjectId(row.id)}, {"$set": fields}, session=session)
+            same = {"_id": ObjectId(row.id), "rev": row.rev - 1, "isDeleted": False}
+            outcome = await self._messages.update_one(same, {"$set": fields}, session=session)
+            if outcome.matched_count == 0:
+                raise Conflict(OVERTAKEN)
 
         return change
 
     def marked_deleted(self, row: Row, erase_at: datetime) -> Change:
         async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
             fields = {"isDeleted": True, "editedAt": row.updated_at}
-            await self._messages.update_one({"_id": ObjectId(row.id)}, {"$set": fields}, session=session)
+            there = {"_id": ObjectId(row.id), "isDeleted": False}
+            outcome = await self._messages.update_one(there, {"$set": fields}, session=session)
+            if outcome.matched_count == 0:
+                raise Conflict(OVERTAKEN)
             await self._erasures.insert_one({"_id": ObjectId(row.id), "dueAt": erase_at}, session=session)
 
         return change
 
-    def reaction_counted(self, message_id: str, emoji: str, step: int) -> Change:
+    def reaction_counted(self, message_id: str, emoji: str, before: int, step: int) -> Change:
         async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
-            bump = {"$inc": {f"reactions.{emoji}": step}}
-            await self._messages.update_one({"_id": ObjectId(message_id)}, bump, session=session)
+            counter = f"reactions.{emoji}"
+            same = {"_id": ObjectId(message_id), counter: before or {"$in": [0, None]}}
+            outcome = await self._messages.update_one(same, {"$inc": {counter: step}}, session=session)
+            if outcome.matched_count == 0:
+                raise Conflict(OVERTAKEN)
 
         return change
 
@@ -255,22 +274,27 @@ class MemoryJournalStore:
 
     def content_replaced(self, row: Row) -> Change:
         async def change(_: Any, rows: Sequence[Row]) -> None:
-            self._changed(
-                row.id, sealed=row.sealed, rev=row.rev, mentions=row.mentions, updated_at=row.updated_at
-            )
+            kept = self._by_id[row.id]
+            if kept.rev != row.rev - 1 or kept.is_deleted:
+                raise Conflict(OVERTAKEN)
+            self._changed(row.id, sealed=row.sealed, rev=row.rev, mentions=row.mentions, updated_at=row.updated_at)
 
         return change
 
     def marked_deleted(self, row: Row, erase_at: datetime) -> Change:
         async def change(_: Any, rows: Sequence[Row]) -> None:
+            if self._by_id[row.id].is_deleted:
+                raise Conflict(OVERTAKEN)
             self._changed(row.id, is_deleted=True, updated_at=row.updated_at)
             self._due[row.id] = erase_at
 
         return change
 
-    def reaction_counted(self, message_id: str, emoji: str, step: int) -> Change:
+    def reaction_counted(self, message_id: str, emoji: str, before: int, step: int) -> Change:
         async def change(_: Any, rows: Sequence[Row]) -> None:
             counts = dict(self._by_id[message_id].reactions)
+            if counts.get(emoji, 0) != before:
+                raise Conflict(OVERTAKEN)
             counts[emoji] = counts.get(emoji, 0) + step
             self._changed(message_id, reactions={name: count for name, count in counts.items() if count > 0})
 

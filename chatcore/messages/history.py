@@ -67,6 +67,16 @@ class LogReader:
                 high = middle
         return low
 
+    async def written_by(self, room: Room, user_id: str, limit: int) -> list[Row]:
+        """One person's messages, oldest first; walks the whole log in windows."""
+        found: list[Row] = []
+        seq, end = 0, self._rooms.head(room.id).seq
+        while seq < end and len(found) < limit:
+            rows = await self._journal.window(room.id, seq, seq + WIDEST_WINDOW)
+            found += [row for row in rows if row.counted and row.sender_id == user_id and not row.is_deleted]
+            seq += WIDEST_WINDOW
+        return found[:limit]
+
     async def since(self, room: Room, floor: int, since: int) -> SyncedGroup:
         """At most 200 events; `resyncRequired` where the past before them is gone or hidden."""
         head = self._rooms.head(room.id)
@@ -80,6 +90,4 @@ class LogReader:
     def _synced(
         group_id: str, events: list[LogEvent], head: Head, *, more: bool = False, resync: bool = False
     ) -> SyncedGroup:
-        return SyncedGroup(
-            group_id=group_id, events=events, latest_seq=head.seq, has_more=more, resync_required=resync
-        )
+        return SyncedGroup(group_id=group_id, events=events, latest_seq=head.seq, has_more=more, resync_required=resync)

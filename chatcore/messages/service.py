@@ -42,7 +42,7 @@ from chatcore.groups.permissions import Action, allows, authorize
 from chatcore.groups.records import Room
 from chatcore.groups.rendering import Rendering, message_shape
 from chatcore.groups.service import Groups
-from chatcore.identity.service import Identity
+from chatcore.identity.service import Exported, Identity
 from chatcore.journal.ids import fingerprint, keyed_id, new_id
 from chatcore.journal.rows import Change, Entry, IdTaken, Kind, Row
 from chatcore.journal.store import JournalStore
@@ -52,13 +52,16 @@ from chatcore.messages.history import LogReader
 from chatcore.messages.read_state import ReadState
 from chatcore.messages.records import PinRecord, ReactionRecord, ReportRecord
 from chatcore.messages.store import MessageStore
+from chatcore.messages.turns import Turns
 from chatcore.ports import Caller, Fanout
+from chatcore.presence.service import Presence
 from chatcore.presence.typing import Typing
 from chatcore.vault.service import Vault
 
 MAX_PINS = 50
 MAX_REACTIONS = 20
 REMEMBERED_RECEIPTS = 20_000
+EXPORTED_MESSAGES = 50_000
 
 
 class Messages:
@@ -72,6 +75,7 @@ class Messages:
         groups: Groups,
         rendering: Rendering,
         identity: Identity,
+        presence: Presence,
         typing: Typing,
         vault: Vault,
         fanout: Fanout,
@@ -87,6 +91,7 @@ class Messages:
         self._rooms = groups.rooms
         self._rendering = rendering
         self._identity = identity
+        self._presence = presence
         self._typing = typing
         self._vault = vault
         self._fanout = fanout
@@ -98,6 +103,7 @@ class Messages:
         self._log = LogReader(journal, self._rooms, rendering)
         self._read_state = ReadState(self._rooms, clock)
         self._receipts: OrderedDict[str, Row] = OrderedDict()
+        self._turns = Turns()
 
     # --- sending
 
@@ -247,6 +253,10 @@ class Messages:
 
     async def _react(self, caller: Caller, request: React, step: int) -> ReactionChanged:
         """Adding twice, or removing what is not there, changes nothing and tells nobody."""
+        async with self._turns.of(request.group_id):
+            return await self._react_in_turn(caller, request, step)
+
+    async def _react_in_turn(self, caller: Caller, request: React, step: int) -> ReactionChanged:
         room = await self._groups.require(caller, "message.react", request.group_id)
         row = await self._require_message(room, caller, request.message_id)
         reaction = ReactionRecord(row.id, room.id, caller.user_id, request.emoji, self._clock())
@@ -256,13 +266,15 @@ class Messages:
         if step > 0 and count == 0 and len(row.reactions) >= MAX_REACTIONS:
             raise LimitReached(f"A message takes at most {MAX_REACTIONS} different reactions")
         toggled = self._store.reaction_added(reaction) if step > 0 else self._store.reaction_removed(reaction)
-        changes = [toggled, self._journal.reaction_counted(row.id, request.emoji, step)]
+        changes = [toggled, self._journal.reaction_counted(row.id, request.emoji, count, step)]
         facts = {"messageId": row.id, "emoji": request.emoji, "count": count + step}
 
         def event(stored: Row) -> Shape:
             return self._reacted(reaction, stored.seq, count + step)
 
-        stored = await self._record(room, caller, "message.react", "reaction", facts, changes, "reaction_changed", event)
+        stored = await self._record(
+            room, caller, "message.react", "reaction", facts, changes, "reaction_changed", event
+        )
         return self._reacted(reaction, stored.seq, count + step)
 
     @staticmethod
@@ -277,6 +289,14 @@ class Messages:
         )
 
     async def pin(self, caller: Caller, request: MessagePath) -> PinsChanged:
+        async with self._turns.of(request.group_id):
+            return await self._pin_in_turn(caller, request)
+
+    async def unpin(self, caller: Caller, request: MessagePath) -> PinsChanged:
+        async with self._turns.of(request.group_id):
+            return await self._unpin_in_turn(caller, request)
+
+    async def _pin_in_turn(self, caller: Caller, request: MessagePath) -> PinsChanged:
         room = await self._groups.require(caller, "message.pin", request.group_id)
         row = await self._require_message(room, caller, request.message_id)
         pins = [pin.message_id for pin in await self._store.pins_of(room.id)]
@@ -287,7 +307,7 @@ class Messages:
         pin = PinRecord(room.id, row.id, caller.user_id, self._clock())
         return await self._change_pins(room, caller, [*pins, row.id], self._store.pinned(pin))
 
-    async def unpin(self, caller: Caller, request: MessagePath) -> PinsChanged:
+    async def _unpin_in_turn(self, caller: Caller, request: MessagePath) -> PinsChanged:
         room = await self._groups.require(caller, "message.pin", request.group_id)
         pins = [pin.message_id for pin in await self._store.pins_of(room.id)]
         if request.message_id not in pins:
@@ -403,7 +423,10 @@ class Messages:
         readers = [
             member
             for member in room.members.values()
-            if member.read_seq >= row.seq and member.joined_seq < row.seq and member.user_id != row.sender_id and member.read_at
+            if member.read_seq >= row.seq
+            and member.joined_seq < row.seq
+            and member.user_id != row.sender_id
+            and member.read_at
         ]
         hidden = await self._identity.without_receipts([member.user_id for member in readers])
         return [
@@ -411,6 +434,16 @@ class Messages:
             for member in readers
             if member.user_id not in hidden and member.read_at
         ]
+
+    async def export(self, caller: Caller) -> Exported:
+        """One's memberships and everything one has written that is still there, in the clear."""
+        groups: list[dict[str, object]] = []
+        messages: list[dict[str, object]] = []
+        for room in await self._groups.rooms_of(caller.user_id):
+            groups.append((await self._groups.shape(room, caller.user_id)).wire())
+            own = await self._log.written_by(room, caller.user_id, EXPORTED_MESSAGES - len(messages))
+            messages += [message.wire() for message in await self._rendering.messages(own)]
+        return Exported(groups, messages, has_more=len(messages) >= EXPORTED_MESSAGES)
 
     # --- reports
 
@@ -443,14 +476,18 @@ class Messages:
         if not room.record.is_active:
             self._fanout.publish("group_deleted", GroupDeleted(group_id=group_id), group_id=group_id)
             self._fanout.leave(group_id)
+            self._presence.group_deleted(group_id)
             return
         events = await self._rendering.events(room, self._rooms.head(group_id), rows)
         for row, (name, shape) in zip(rows, events, strict=True):
             if name == "member_joined":
                 self._fanout.enter(group_id, user_id=row.data["userId"])
+                self._presence.joined(row.data["userId"], group_id)
             self._fanout.publish(name, shape, group_id=group_id)
             if name == "member_left":
                 self._fanout.leave(group_id, user_id=row.data["userId"])
+                self._presence.left(row.data["userId"], group_id)
+                self._typing.left(row.data["userId"], group_id)
 
     async def erase_deleted(self) -> None:
         """Remove the sealed content of messages whose retention has passed."""
@@ -525,4 +562,3 @@ def _receipt(row: Row, request: SendMessage, *, duplicate: bool = False) -> Mess
         created_at=row.created_at,
         duplicate=duplicate,
     )
-

@@ -1,5 +1,6 @@
 """Wrapped group keys in MongoDB (`group_keys`), and their twin in memory."""
 
+import os
 from typing import Any
 
 from bson import ObjectId
@@ -7,7 +8,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
 from chatcore.mongo import Index, translate_errors
-from chatcore.vault.master import SALT_BYTES, WrappedKey
+from chatcore.vault.master import KEY_BYTES, SALT_BYTES, MasterKeys, WrappedKey
 
 INDEXES = (Index("group_keys", (("groupId", 1), ("version", 1)), unique=True),)
 
@@ -20,7 +21,8 @@ class MongoKeyStore:
     async def keys_of(self, group_id: str) -> list[WrappedKey]:
         rows = self._keys.find({"groupId": ObjectId(group_id)})
         return [
-            WrappedKey(group_id, row["version"], row["kid"], bytes(row["nonce"]), bytes(row["wrapped"])) async for row in rows
+            WrappedKey(group_id, row["version"], row["kid"], bytes(row["nonce"]), bytes(row["wrapped"]))
+            async for row in rows
         ]
 
     @translate_errors
@@ -61,18 +63,31 @@ class MemoryKeyStore:
             del self._keys[place]
 
 
-async def shared_secret(database: AsyncDatabase[dict[str, Any]], name: str, fresh: bytes) -> bytes:
-    """A secret or salt made once and shared by every process on this database; `fresh` is used by the first to come."""
-    meta = database["meta"]
-    found = await meta.find_one({"_id": name})  # type: ignore[arg-type]
-    if found is None:
-        try:
-            await meta.insert_one({"_id": name, "value": fresh})
-            return fresh
-        except DuplicateKeyError:
-            found = await meta.find_one({"_id": name})  # type: ignore[arg-type]
-    assert found is not None
-    return bytes(found["value"])
+class MongoSecrets:
+    """Secrets and salts of the whole installation (`meta`): made once, shared by every process, kept wrapped."""
 
+    def __init__(self, database: AsyncDatabase[dict[str, Any]]):
+        self._meta = database["meta"]
 
-__all__ = ["INDEXES", "SALT_BYTES", "MemoryKeyStore", "MongoKeyStore", "shared_secret"]
+    @translate_errors
+    async def salt(self) -> bytes:
+        """For stretching a passphrase; not secret."""
+        return bytes((await self._once("salt", {"value": os.urandom(SALT_BYTES)}))["value"])
+
+    @translate_errors
+    async def secret(self, name: str, masters: MasterKeys) -> bytes:
+        """32 random bytes, the same for every process. Raises SealBroken where another master key wrapped them."""
+        fresh = masters.wrap(name, 1, os.urandom(KEY_BYTES))
+        row = await self._once(name, {"kid": fresh.kid, "nonce": fresh.nonce, "wrapped": fresh.wrapped})
+        return masters.unwrap(WrappedKey(name, 1, row["kid"], bytes(row["nonce"]), bytes(row["wrapped"])))
+
+    async def _once(self, name: str, fresh: dict[str, Any]) -> dict[str, Any]:
+        found = await self._meta.find_one({"_id": name})
+        if found is None:
+            try:
+                await self._meta.insert_one({"_id": name, **fresh})
+                return fresh
+            except DuplicateKeyError:
+                found = await self._meta.find_one({"_id": name})
+        assert found is not None
+        return found

@@ -1,0 +1,54 @@
+"""A group's life that is not stored: who is there, who is typing. Only among people who share a group."""
+
+from chatcore.contract.base import Empty
+from chatcore.contract.groups import Group, GroupPath
+from chatcore.contract.presence import ChangeStatus, OnlineUsers
+from chatcore.groups.service import Groups
+from chatcore.identity.service import Identity
+from chatcore.ports import Caller, Fanout
+from chatcore.presence.service import Presence
+from chatcore.presence.typing import Typing
+
+
+class Attendance:
+    """Brings connections into the rooms of their groups, and answers who else is there."""
+
+    def __init__(self, *, groups: Groups, identity: Identity, presence: Presence, typing: Typing, fanout: Fanout):
+        self._groups = groups
+        self._identity = identity
+        self._presence = presence
+        self._typing = typing
+        self._fanout = fanout
+
+    async def arrive(self, caller: Caller) -> list[Group]:
+        """A connection signed in: it enters all its groups' rooms; the groups are returned as `user_groups` shows them."""
+        assert caller.connection_id is not None
+        groups = await self._groups.groups_of(caller.user_id)
+        for group in groups:
+            self._fanout.enter(group.id, connection_id=caller.connection_id)
+        self._presence.connected(caller, [group.id for group in groups])
+        return groups
+
+    def depart(self, caller: Caller) -> None:
+        self._typing.disconnected(caller)
+        self._presence.disconnected(caller)
+
+    async def online_users(self, caller: Caller, request: GroupPath) -> OnlineUsers:
+        await self._groups.require(caller, "members.read", request.group_id)
+        return self._presence.online_users(request.group_id)
+
+    async def change_status(self, caller: Caller, request: ChangeStatus) -> Empty:
+        """Of this device; somebody with several is away only when all are."""
+        self._presence.change_status(caller, request.status)
+        self._identity.change_status(caller, request.status)
+        return Empty()
+
+    async def start_typing(self, caller: Caller, request: GroupPath) -> Empty:
+        await self._groups.require(caller, "message.send", request.group_id)
+        self._typing.start(caller, request.group_id)
+        return Empty()
+
+    async def stop_typing(self, caller: Caller, request: GroupPath) -> Empty:
+        await self._groups.require(caller, "message.send", request.group_id)
+        self._typing.stop(caller, request.group_id)
+        return Empty()
