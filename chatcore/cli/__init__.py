@@ -3,6 +3,7 @@
 Only signatures stand here. What a command needs is imported when it runs, so that `--help` is quick.
 """
 
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -67,3 +68,30 @@ def doctor() -> None:
     from chatcore.cli.doctor import run  # noqa: PLC0415
 
     run()
+
+
+# Parsed by the app of their own module, which reads archives and the database's format and takes long to import.
+_FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def _forward(module: str, context: typer.Context) -> None:
+    own: typer.Typer = import_module(module).app
+    own([context.info_name or "", *context.args], prog_name="python -m chatcore")
+
+
+@app.command(context_settings=_FORWARDED)
+def backup(context: typer.Context) -> None:
+    """Write all data, local media and local keys to a file. The server may run."""
+    _forward("chatcore.cli.backup", context)
+
+
+@app.command(context_settings=_FORWARDED)
+def restore(context: typer.Context) -> None:
+    """Read a backup into an empty database. The server must be stopped."""
+    _forward("chatcore.cli.backup", context)
+
+
+@app.command(context_settings=_FORWARDED)
+def verify(context: typer.Context) -> None:
+    """Check a backup file: every hash and every count."""
+    _forward("chatcore.cli.backup", context)
