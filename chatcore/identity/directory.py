@@ -41,11 +41,13 @@ class Directory:
     async def cards(self, user_ids: Iterable[str]) -> dict[str, User]:
         """One for every id; who is not known here is a "Deleted user"."""
         wanted = list(dict.fromkeys(user_ids))
-        found = {user_id: entry.card for user_id in wanted if (entry := self._fresh(user_id))}
-        unknown = [user_id for user_id in wanted if user_id not in found]
-        if unknown:
-            found |= {record.user_id: record.card() for record in await self._read(unknown) if record is not None}
-        return {user_id: found.get(user_id) or deleted_user(user_id) for user_id in wanted}
+        found = await self._entries_of(wanted)
+        return {user_id: found[user_id].card if user_id in found else deleted_user(user_id) for user_id in wanted}
+
+    async def records(self, user_ids: Iterable[str]) -> dict[str, UserRecord]:
+        """Those who are known here, erased ones too."""
+        found = await self._entries_of(dict.fromkeys(user_ids))
+        return {user_id: entry.record for user_id, entry in found.items()}
 
     async def search(self, query: str, limit: int) -> Users:
         """Active people one of whose names begins with the query; nobody for an empty one."""
@@ -63,6 +65,15 @@ class Directory:
 
     def forget(self, user_id: str) -> None:
         self._entries.pop(user_id, None)
+
+    async def _entries_of(self, user_ids: Iterable[str]) -> dict[str, _Entry]:
+        """With one query at most."""
+        found = {user_id: entry for user_id in user_ids if (entry := self._fresh(user_id))}
+        unknown = [user_id for user_id in user_ids if user_id not in found]
+        if unknown:
+            read = await self._read(unknown)
+            found |= {record.user_id: _Entry(record, record.card(), self._clock()) for record in read if record}
+        return found
 
     def _fresh(self, user_id: str) -> _Entry | None:
         entry = self._entries.get(user_id)

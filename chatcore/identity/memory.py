@@ -1,8 +1,9 @@
 """The store of identity in memory: for tests, and for servers that need not remember."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
+from operator import itemgetter
 
 from chatcore.contract.people import UserSettings
 from chatcore.errors import Conflict
@@ -10,8 +11,8 @@ from chatcore.identity.records import (
     Account,
     Profile,
     Revocation,
+    SearchKeys,
     SessionRecord,
-    SessionStatus,
     UserRecord,
     newest_first,
     search_keys,
@@ -22,6 +23,7 @@ class MemoryIdentityStore:
     def __init__(self) -> None:
         self._users: dict[str, UserRecord] = {}
         self._sessions: dict[str, SessionRecord] = {}
+        self._processes: dict[str, datetime] = {}
         self._revocations: dict[str, Revocation] = {}
         self._accounts: dict[str, Account] = {}
 
@@ -29,12 +31,14 @@ class MemoryIdentityStore:
         return {user_id: self._users[user_id] for user_id in user_ids if user_id in self._users}
 
     async def search_users(self, prefix: str, limit: int) -> list[UserRecord]:
-        found = (
-            user
-            for _, user in sorted(self._users.items())
-            if user.is_active and any(key.startswith(prefix) for key in search_keys(user.profile))
-        )
-        return list(found)[:limit]
+        found: dict[str, UserRecord] = {}
+        active = [(asdict(search_keys(user.profile)), user) for user in self._users.values() if user.is_active]
+        for item in fields(SearchKeys):
+            by_key = [
+                (keys[item.name], user.user_id, user) for keys, user in active if keys[item.name].startswith(prefix)
+            ]
+            found |= {user.user_id: user for _, _, user in sorted(by_key, key=itemgetter(0, 1))[:limit]}
+        return list(found.values())[:limit]
 
     async def save_profiles(self, users: Sequence[UserRecord]) -> None:
         for user in users:
@@ -63,43 +67,33 @@ class MemoryIdentityStore:
         await self.delete_sessions(user_id)
 
     async def insert_sessions(self, sessions: Sequence[SessionRecord]) -> None:
+        known = [session for session in sessions if session.session_id in self._sessions]
+        self._sessions.update((session.session_id, session) for session in sessions if session not in known)
+        await self.update_sessions(known)
+
+    async def update_sessions(self, sessions: Sequence[SessionRecord]) -> None:
         for new in sessions:
-            if new.session_id in self._sessions:
-                status = None if new.status == "offline" else new.status
-                self._renew(new.session_id, status, new.last_activity, new.online_until, new.expires_at)
-            else:
-                self._sessions[new.session_id] = new
+            known = self._sessions.get(new.session_id)
+            if known is None or (new.status == "offline" and known.process_id != new.process_id):
+                continue
+            self._sessions[new.session_id] = replace(
+                known,
+                status=new.status,
+                process_id=new.process_id,
+                last_activity=new.last_activity,
+                expires_at=max(new.expires_at, known.expires_at),
+            )
 
-    async def renew_sessions(
-        self,
-        session_ids: Sequence[str],
-        *,
-        status: SessionStatus | None,
-        at: datetime,
-        until: datetime,
-        expires_at: datetime,
-    ) -> int:
-        known = [session_id for session_id in session_ids if session_id in self._sessions]
-        for session_id in known:
-            self._renew(session_id, status, at, until, expires_at)
-        return len(known)
+    async def renew_process(self, process_id: str, expires_at: datetime) -> None:
+        self._processes[process_id] = expires_at
 
-    def _renew(
-        self, session_id: str, status: SessionStatus | None, at: datetime, until: datetime, expires_at: datetime
-    ) -> None:
-        known = self._sessions[session_id]
-        lease = known.online_until if status is None else at if status == "offline" else max(until, known.online_until)
-        self._sessions[session_id] = replace(
-            known,
-            status=status or known.status,
-            last_activity=at,
-            online_until=lease,
-            expires_at=max(expires_at, known.expires_at),
-        )
+    async def end_process(self, process_id: str) -> None:
+        self._processes.pop(process_id, None)
 
     async def sessions_of(self, user_id: str, now: datetime) -> list[SessionRecord]:
         mine = (row for row in self._sessions.values() if row.user_id == user_id and row.expires_at > now)
-        return newest_first(mine)[:100]
+        alive = {process_id for process_id, expires_at in self._processes.items() if expires_at > now}
+        return [row if row.process_id in alive else replace(row, status="offline") for row in newest_first(mine)[:100]]
 
     async def delete_sessions(self, user_id: str, session_ids: Sequence[str] | None = None) -> None:
         for session_id, row in list(self._sessions.items()):

@@ -53,9 +53,10 @@ class UserRecord:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """One sign-in on one device, with however many connections.
+    """One sign-in on one device, with however many connections. The row goes at `expires_at`.
 
-    `expires_at` is when the row goes; `online_until` is the lease of its connections, renewed while one lives.
+    `process_id` is the server process that wrote `status`; when that process no longer renews its lease, the session is
+    offline whatever the row says. So a thousand live sessions cost one renewal, not a thousand.
     """
 
     session_id: str
@@ -66,11 +67,8 @@ class SessionRecord:
     created_at: datetime
     last_activity: datetime
     expires_at: datetime
-    online_until: datetime
+    process_id: str
     status: SessionStatus = "offline"
-
-    def status_at(self, now: datetime) -> SessionStatus:
-        return self.status if self.online_until > now else "offline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ class IdentityStore(Protocol):
     async def find_users(self, user_ids: Sequence[str]) -> dict[str, UserRecord]: ...
 
     async def search_users(self, prefix: str, limit: int) -> list[UserRecord]:
-        """Active people one of whose folded names (see `search_keys`) begins with `prefix`, by user id."""
+        """Active people whose name, then whose last name, then whose username begins with the folded `prefix`."""
 
     async def save_profiles(self, users: Sequence[UserRecord]) -> None:
         """Insert, or replace the profile alone: settings and standing of a known user stay as they are."""
@@ -116,25 +114,17 @@ class IdentityStore(Protocol):
         """Leave a tombstone without personal data, so that the id can never be somebody else; drop the sessions."""
 
     async def insert_sessions(self, sessions: Sequence[SessionRecord]) -> None:
-        """Not journaled: a lost row costs a line in a list of devices. One that is there already is renewed."""
+        """Not journaled: a lost row costs a line in a list of devices. One that is there already is updated."""
 
-    async def renew_sessions(
-        self,
-        session_ids: Sequence[str],
-        *,
-        status: SessionStatus | None,
-        at: datetime,
-        until: datetime,
-        expires_at: datetime,
-    ) -> int:
-        """One write for all; answers how many rows there are.
+    async def update_sessions(self, sessions: Sequence[SessionRecord]) -> None:
+        """Status, activity and process; `expires_at` only ever moves up. `offline` never overrules another process."""
 
-        `until` is the lease of a session that is online or away; `offline` ends the lease, None (a request without a
-        connection) leaves it. `expires_at` only ever moves up.
-        """
+    async def renew_process(self, process_id: str, expires_at: datetime) -> None: ...
+
+    async def end_process(self, process_id: str) -> None: ...
 
     async def sessions_of(self, user_id: str, now: datetime) -> list[SessionRecord]:
-        """Newest activity first, 100 at most."""
+        """Newest activity first, 100 at most; `offline` where the process behind it has gone."""
 
     async def delete_sessions(self, user_id: str, session_ids: Sequence[str] | None = None) -> None:
         """These, or all of the user."""
@@ -168,11 +158,18 @@ def display_name(user_id: str, profile: Profile) -> str:
     return profile.name or both or profile.username or f"User {user_id[-4:]}"
 
 
-def search_keys(profile: Profile) -> list[str]:
-    """Folded names by which a person is found: each as a whole, and each word of the full name."""
-    full = profile.name or f"{profile.first_name} {profile.last_name}".strip()
-    names = [full, profile.username, *full.split()]
-    return sorted({fold(name) for name in names if name})
+@dataclass(frozen=True, slots=True)
+class SearchKeys:
+    """Folded names by whose beginning a person is found, in the order of their weight; empty ones match nothing."""
+
+    name: str
+    last_name: str
+    username: str
+
+
+def search_keys(profile: Profile) -> SearchKeys:
+    full = profile.name or f"{profile.first_name} {profile.last_name}"
+    return SearchKeys(fold(full), fold(profile.last_name) or fold(full).partition(" ")[2], fold(profile.username))
 
 
 def fold(name: str) -> str:

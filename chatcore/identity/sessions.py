@@ -1,20 +1,27 @@
-"""Sign-ins on devices, as leases: which of them have a connection here, and the rows behind a list of devices."""
+"""Sign-ins on devices: which of them have a connection here, and the rows behind a list of devices."""
 
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from chatcore.contract.people import Device, Devices, DeviceType
 from chatcore.identity.batches import Batches
-from chatcore.identity.claims import Claims
+from chatcore.identity.claims import Claims, storable
+from chatcore.identity.guards import GRACE_SECONDS, MAX_SESSION_SECONDS
 from chatcore.identity.records import IdentityStore, SessionRecord, SessionStatus
 
-LEASE: Final = timedelta(seconds=120)
-RENEW_SECONDS: Final = 45.0  # two renewals may be missed before a session looks offline
-KEPT: Final = timedelta(days=7)  # how long an idle session stays listed where its issuer can still renew it
+PROCESS_LEASE: Final = timedelta(seconds=60)
+RENEW_SECONDS: Final = 20.0  # two renewals may be missed before the sessions of this process look offline
+# A live session never outlasts this without a renewal of its token, and a day's margin saves renewing its row.
+KEPT: Final = timedelta(days=1, seconds=MAX_SESSION_SECONDS + GRACE_SECONDS)
+KEPT_RENEWABLE: Final = timedelta(days=7)  # an idle session whose issuer can still renew it stays listed
+TOUCH_SECONDS: Final = 300.0
 CAPACITY: Final = 20_000
+# An update of a session costs the embedded database 1 ms, and what comes next waits for the whole batch.
+MAX_BATCH: Final = 50
 MAX_USER_AGENT: Final = 256
 _MOBILE: Final = ("mobile", "android", "iphone", "ipad", "okhttp", "expo", "cfnetwork", "dart")
 
@@ -33,46 +40,43 @@ class Connection:
 class _Live:
     row: SessionRecord
     connections: set[str]
-    renewable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Write:
-    """`status` None: a request without a connection, which says nothing about other connections of the session."""
-
-    row: SessionRecord
-    status: SessionStatus | None
-    renewable: bool
-    begins: bool
 
 
 class Sessions:
-    """Nothing here waits for the database but `renew`, `devices` and `flush`: rows are written in bulk, soon after."""
+    """Only `renew`, `devices`, `flush` and `stop` wait for the database: rows are written in bulk, soon after."""
 
     def __init__(self, store: IdentityStore, now: Callable[[], datetime]):
         self._store = store
         self._now = now
+        self._process_id = secrets.token_hex(12)
         self._live: dict[str, _Live] = {}
         self._written: OrderedDict[str, datetime] = OrderedDict()
-        self._writes: Batches[_Write, None] = Batches(self._write)
+        self._writes: Batches[SessionRecord, None] = Batches(self._write, MAX_BATCH)
+        self._new: set[str] = set()
 
     def used(self, claims: Claims, connection: Connection) -> None:
         """A token was shown without a connection: its session is active, if not online."""
         now = self._now()
         last = self._written.get(claims.session_id)
-        if last is None or (now - last).total_seconds() >= RENEW_SECONDS:
-            self._soon(_row(claims, connection, now), None, claims.renewable)
+        if last is None:
+            self._soon(self._row(claims, connection, now))
+        elif (now - last).total_seconds() >= TOUCH_SECONDS:
+            live = self._live.get(claims.session_id)
+            self._soon(replace(live.row if live else self._row(claims, connection, now), last_activity=now))
 
     def opened(self, claims: Claims, connection: Connection) -> None:
         """Once more for the same connection when its token was renewed."""
         assert connection.connection_id is not None
+        row = replace(self._row(claims, connection, self._now()), status="online")
         live = self._live.get(claims.session_id)
-        if live is not None:
-            live.connections.add(connection.connection_id)
+        if live is None:
+            self._live[claims.session_id] = _Live(row, {connection.connection_id})
+            self._soon(row)
             return
-        row = replace(_row(claims, connection, self._now()), status="online")
-        self._live[claims.session_id] = _Live(row, {connection.connection_id}, claims.renewable)
-        self._soon(row, "online", claims.renewable)
+        live.connections.add(connection.connection_id)
+        if row.expires_at - live.row.expires_at > timedelta(days=1):
+            live.row = replace(live.row, expires_at=row.expires_at)
+            self._soon(live.row)
 
     def closed(self, session_id: str, connection_id: str) -> None:
         live = self._live.get(session_id)
@@ -81,92 +85,78 @@ class Sessions:
         live.connections.discard(connection_id)
         if not live.connections:
             del self._live[session_id]
-            self._soon(replace(live.row, status="offline"), "offline", live.renewable)
+            self._soon(replace(live.row, status="offline", last_activity=self._now()))
 
     def change_status(self, session_id: str, status: SessionStatus) -> None:
         live = self._live.get(session_id)
         if live is not None and live.row.status != status:
-            live.row = replace(live.row, status=status)
-            self._soon(live.row, status, live.renewable)
+            live.row = replace(live.row, status=status, last_activity=self._now())
+            self._soon(live.row)
 
     def forget(self, session_id: str) -> None:
         self._written.pop(session_id, None)
 
     async def renew(self) -> None:
-        """The leases of all live sessions, in at most four writes. A row that was lost in a crash is written again."""
-        writes = [_Write(live.row, live.row.status, live.renewable, begins=False) for live in self._live.values()]
-        await self._renew(writes)
+        """The lease of this process, and so of all its sessions."""
+        await self._store.renew_process(self._process_id, self._now() + PROCESS_LEASE)
 
     async def devices(self, user_id: str, current: str) -> Devices:
         await self.flush()
-        now = self._now()
-        rows = await self._store.sessions_of(user_id, now)
-        return Devices(sessions=[_device(row, now, current=row.session_id == current) for row in rows])
+        rows = await self._store.sessions_of(user_id, self._now())
+        return Devices(sessions=[_device(row, current=row.session_id == current) for row in rows])
 
     async def flush(self) -> None:
         """Return when all that was told until now has been written."""
         await self._writes.flush()
 
+    async def stop(self) -> None:
+        """All sessions of this process are offline from now on."""
+        await self.flush()
+        await self._store.end_process(self._process_id)
+
     def __len__(self) -> int:
         return len(self._live)
 
-    def _soon(self, row: SessionRecord, status: SessionStatus | None, renewable: bool) -> None:
-        self._writes.soon(_Write(row, status, renewable, begins=row.session_id not in self._written))
+    def _row(self, claims: Claims, connection: Connection, now: datetime) -> SessionRecord:
+        user_agent = connection.user_agent[:MAX_USER_AGENT]
+        return SessionRecord(
+            session_id=claims.session_id,
+            user_id=claims.sub,
+            device_type=connection.device_type or _guess_device(user_agent),
+            address=connection.address,
+            user_agent=user_agent if storable(user_agent) else "",
+            created_at=now,
+            last_activity=now,
+            expires_at=max(claims.expires_at, now + (KEPT_RENEWABLE if claims.renewable else KEPT)),
+            process_id=self._process_id,
+        )
+
+    def _soon(self, row: SessionRecord) -> None:
+        if row.session_id not in self._written:
+            self._new.add(row.session_id)
+        self._writes.soon(row)
         self._written[row.session_id] = self._now()
         self._written.move_to_end(row.session_id)
         while len(self._written) > CAPACITY:
             self._written.popitem(last=False)
 
-    async def _write(self, batch: Sequence[_Write]) -> Sequence[None]:
-        latest: dict[str, _Write] = {}
-        for write in batch:
-            earlier = latest.get(write.row.session_id)
-            latest[write.row.session_id] = replace(
-                write, begins=write.begins or (earlier is not None and earlier.begins)
-            )
-        begun = [self._leased(write.row) for write in latest.values() if write.begins]
-        if begun:
-            await self._store.insert_sessions(begun)
-        await self._renew([write for write in latest.values() if not write.begins])
+    async def _write(self, batch: Sequence[SessionRecord]) -> Sequence[None]:
+        latest = {row.session_id: row for row in batch}
+        new = [row for row in latest.values() if row.session_id in self._new]
+        self._new.difference_update(latest)
+        if new:
+            await self._store.insert_sessions(new)
+        known = [row for row in latest.values() if row not in new]
+        if known:
+            await self._store.update_sessions(known)
         return [None] * len(batch)
 
-    async def _renew(self, writes: Iterable[_Write]) -> None:
-        alike: dict[tuple[SessionStatus | None, bool], list[SessionRecord]] = defaultdict(list)
-        for write in writes:
-            alike[write.status, write.renewable].append(write.row)
-        now = self._now()
-        for (status, renewable), rows in alike.items():
-            ids = [row.session_id for row in rows]
-            found = await self._store.renew_sessions(
-                ids, status=status, at=now, until=now + LEASE, expires_at=now + (KEPT if renewable else LEASE)
-            )
-            if found < len(rows):
-                await self._store.insert_sessions([self._leased(row) for row in rows])
 
-    def _leased(self, row: SessionRecord) -> SessionRecord:
-        now = self._now()
-        return replace(row, last_activity=now, online_until=now if row.status == "offline" else now + LEASE)
-
-
-def _row(claims: Claims, connection: Connection, now: datetime) -> SessionRecord:
-    return SessionRecord(
-        session_id=claims.session_id,
-        user_id=claims.sub,
-        device_type=connection.device_type or _guess_device(connection.user_agent),
-        address=connection.address,
-        user_agent=_storable(connection.user_agent),
-        created_at=now,
-        last_activity=now,
-        expires_at=max(claims.expires_at, now + (KEPT if claims.renewable else LEASE)),
-        online_until=now,
-    )
-
-
-def _device(row: SessionRecord, now: datetime, *, current: bool) -> Device:
+def _device(row: SessionRecord, *, current: bool) -> Device:
     return Device(
         session_id=row.session_id,
         device_type=row.device_type,
-        status=row.status_at(now),
+        status=row.status,
         current=current,
         ip_address=row.address or None,
         user_agent=row.user_agent or None,
@@ -180,7 +170,3 @@ def _guess_device(user_agent: str) -> DeviceType:
     if any(word in folded for word in _MOBILE):
         return "mobile"
     return "web" if "mozilla/" in folded else "desktop"
-
-
-def _storable(user_agent: str) -> str:
-    return user_agent[:MAX_USER_AGENT].encode("utf-8", "replace").decode().replace("\x00", "")

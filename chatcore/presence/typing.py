@@ -56,17 +56,21 @@ class Typing:
             self._publish("user_typing", typing, group_id, caller.connection_id)
 
     def stop(self, caller: Caller, group_id: str) -> None:
-        """Also for a message sent. Does nothing for one who does not type, or types on another device."""
+        """Does nothing for one who does not type, or types on another device."""
         lease = self._leases.get((group_id, caller.user_id))
         if lease is not None and lease.connection_id == caller.connection_id:
             self._end((group_id, caller.user_id))
+
+    def clear(self, group_id: str, caller: Caller) -> None:
+        """The caller has sent a message, from whichever device."""
+        self._end((group_id, caller.user_id))
 
     def left(self, user_id: str, group_id: str) -> None:
         """No longer a member."""
         self._end((group_id, user_id))
 
-    def disconnected(self, connection_id: str) -> None:
-        for place in list(self._held.get(connection_id, ())):
+    def disconnected(self, caller: Caller) -> None:
+        for place in list(self._held.get(caller.connection_id or "", ())):
             self._end(place)
 
     async def sweep(self) -> None:
