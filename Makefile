@@ -42,13 +42,15 @@ test: setup ## Run all tests (ARGS="-x tests/house")
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: setup ## Format, lint, types, import rules, generated files: what CI runs first
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
-	@if [ -f chatcore/describe.py ]; then $(BIN)/python -m chatcore describe --check; fi
-	@if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/nbstripout --verify --keep-id \
-		--extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution" notebooks/*.ipynb; fi
+	@failed=0; \
+	$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run make format."; failed=1; }; \
+	$(BIN)/ruff check . || failed=1; \
+	$(BIN)/mypy || failed=1; \
+	$(BIN)/lint-imports --no-logo || failed=1; \
+	if [ -f chatcore/describe.py ]; then $(BIN)/python -m chatcore describe --check || failed=1; fi; \
+	if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/nbstripout --verify --keep-id \
+		--extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution" notebooks/*.ipynb || failed=1; fi; \
+	exit $$failed
 
 format: setup ## Format the code and apply safe lint fixes
 	@$(BIN)/ruff check --fix --exit-zero --quiet .

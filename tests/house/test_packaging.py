@@ -1,7 +1,10 @@
 """The lock, the extras and the conda file agree, and name no place on any network or machine."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +85,30 @@ def test_the_package_says_its_version_and_its_licence() -> None:
     assert licence.startswith("MIT License")
     assert "chatcore contributors" in licence
     assert (ROOT / "chatcore" / "py.typed").exists()
+
+
+def imported_distributions(folder: str) -> dict[str, set[str]]:
+    """Third-party distributions by the files of `folder` that import them."""
+    installed = packages_distributions()
+    found: dict[str, set[str]] = {}
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            else:
+                continue
+            for top in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"chatcore", "tests"}:
+                for distribution in installed.get(top, [top])[:1]:
+                    found.setdefault(canonicalize_name(distribution), set()).add(str(path.relative_to(ROOT)))
+    return found
+
+
+@pytest.mark.parametrize(("folder", "extras"), [("chatcore", set(EXTRAS) - {"dev"}), ("tests", set(EXTRAS))])
+def test_every_imported_package_is_a_declared_dependency(folder: str, extras: set[str]) -> None:
+    wanted = [*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])]
+    declared = {canonicalize_name(Requirement(line).name) for line in wanted}
+    imported = imported_distributions(folder)
+    assert imported
+    assert {name: files for name, files in imported.items() if name not in declared} == {}
