@@ -140,7 +140,7 @@ async def open_core(settings: Settings, fanout: Fanout | None = None) -> AsyncIt
         database, mongo = await _open_database(settings, stack)
         await mongo.ensure_indexes(INDEXES)
         keys = await _open_keys(settings, mongo)
-        core = _compose(settings, mongo, keys, fanout or SilentFanout(), database)
+        core = _compose(settings, mongo, keys, SilentFanout() if fanout is None else fanout, database)
         if core.accounts is not None:
             stack.callback(core.accounts.close)
         stack.push_async_callback(core.background.drain, COMMIT_DEADLINE_SECONDS)

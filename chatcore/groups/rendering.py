@@ -111,10 +111,16 @@ class Rendering:
         if row is None:
             return None
         message = (await self.messages([row]))[0]
-        fields = message.model_dump(
-            include={"id", "seq", "sender_id", "sender", "content", "type", "is_deleted", "created_at"}
+        return LastMessage(
+            id=message.id,
+            seq=message.seq,
+            sender_id=message.sender_id,
+            sender=message.sender,
+            content=message.content,
+            type=message.type,
+            is_deleted=message.is_deleted,
+            created_at=message.created_at,
         )
-        return LastMessage(**{name: fields[name] for name in LastMessage.model_fields})
 
     async def events(self, room: Room, head: Head, rows: Sequence[Row]) -> list[tuple[LogEventName, Shape]]:
         """What each row was pushed as; edited messages appear in their present state."""
