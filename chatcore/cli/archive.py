@@ -15,7 +15,7 @@ import shutil
 import struct
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -112,6 +112,8 @@ class ArchiveWriter:
 
     def discard(self) -> None:
         """After a failure; no-op when it was finished."""
+        with suppress(OSError, ValueError):  # the directory at the end cannot be written to a full disk
+            self._zip.close()
         self._output.close()
         self._partial.unlink(missing_ok=True)
 
