@@ -205,6 +205,7 @@ async def status(conversation: Conversation, rest: str) -> None:
 async def leave(conversation: Conversation, _: str) -> None:
     group, _view = conversation.require_place()
     await conversation.client.leave(group.id)
+    conversation.left(group.id, f"You have left {printable(group.name)}; /join NAME enters another group.")
 
 
 async def leave_all(_conversation: Conversation, _: str) -> None:

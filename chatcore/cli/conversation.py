@@ -131,7 +131,7 @@ class Conversation:
             case Resynced(group_id=group_id) if self._shown(group_id):
                 self.face.note("You were away for long: the history was read anew.")
             case GroupLost(group_id=group_id):
-                self._left(group_id, "You are no longer in this group; /join NAME enters another.")
+                self.left(group_id, "You are no longer in this group; /join NAME enters another.")
             case Event(seq=int()) as event:
                 self._hear_log(event)
             case Event() as event:
@@ -179,7 +179,8 @@ class Conversation:
     def _shown(self, group_id: str | None) -> bool:
         return self.group is not None and self.group.id == group_id
 
-    def _left(self, group_id: str | None, text: str) -> None:
+    def left(self, group_id: str | None, text: str) -> None:
+        """This group, if it is the one that is shown, is no longer ours."""
         if self._shown(group_id):
             self.group = self.view = None
             self.face.note(text)
@@ -196,11 +197,11 @@ class Conversation:
             self._mark_read()
         elif event.name == "group_updated":
             self.group = self.client.find_group(event.group_id or "") or self.group
-        if text := notice_of(event, self.names):
+        if text := notice_of(event):
             self.face.note(text)
         self.face.logged(event)
         if event.name == "member_left" and event.data["userId"] == self.me:
-            self._left(event.group_id, "You have left; /join NAME enters another group.")
+            self.left(event.group_id, "You have left; /join NAME enters another group.")
 
     def _hear_passing(self, event: Event) -> None:
         user_id = str(event.data.get("userId", ""))
@@ -217,7 +218,7 @@ class Conversation:
                 self.online.discard(user_id)
                 self._typing.pop(user_id, None)
             case "group_deleted":
-                self._left(event.group_id, "This group was deleted.")
+                self.left(event.group_id, "This group was deleted.")
             case "server_draining":
                 self.face.note("The server is about to restart; you will be connected again.")
 

@@ -61,10 +61,13 @@ class PlainLines:
                 self.note(f"{name_of(data['readBy'], names)} has read up to #{data['upToSeq']}")
 
     def _write(self, message: Message, mark: str = "") -> None:
+        if message.type == "system":
+            self.note(content_of(message))
+            return
         moment = f"{message.created_at.astimezone():%H:%M}"
         suffix = f" ({mark})" if mark else ""
         first, *others = content_of(message).split("\n")
-        sender = printable(message.sender.name).replace("\n", " ")
+        sender = name_of(message.sender_id, {message.sender_id: message.sender.name})
         typer.echo(f"[{moment}] #{message.seq} {sender}: {first}{suffix if not others else ''}")
         for number, line in enumerate(others, start=1):
             typer.echo(f"        {line}{suffix if number == len(others) else ''}")

@@ -4,7 +4,7 @@ import hashlib
 import unicodedata
 
 from chatcore.client import Event
-from chatcore.contract.groups import GroupUpdated, MemberJoined, MemberLeft, MemberRoleChanged
+from chatcore.contract.groups import GroupUpdated
 from chatcore.contract.messages import Message, PinsChanged
 
 # Readable on dark and on light ground alike.
@@ -45,22 +45,14 @@ def content_of(message: Message) -> str:
     return text
 
 
-def notice_of(event: Event, names: dict[str, str]) -> str | None:
-    """One line about a change of the group; None for events that are about messages."""
-    text = None
+def notice_of(event: Event) -> str | None:
+    """One line about a change of the group. Who joined or left is told by the server's own system messages."""
     match event.shape:
-        case MemberJoined(user=user):
-            text = f"{printable(user.name)} joined"
-        case MemberLeft(user_id=user_id, reason=reason):
-            how = {"left": "left", "kicked": "was removed", "banned": "was banned", "erased": "closed the account"}
-            text = f"{name_of(user_id, names)} {how[reason]}"
-        case MemberRoleChanged(user_id=user_id, role=role):
-            text = f"{name_of(user_id, names)} is now {role}"
         case GroupUpdated(group=group):
-            text = f"the group is now {printable(group.name)}, {group.join_policy}"
+            return f"the group is now {printable(group.name)}, {group.join_policy}"
         case PinsChanged(pins=pins):
-            text = f"{len(pins)} pinned message{'s' if len(pins) != 1 else ''}; /pins shows them"
-    return text
+            return f"{len(pins)} pinned message{'s' if len(pins) != 1 else ''}; /pins shows them"
+    return None
 
 
 def listing(names: list[str]) -> str:

@@ -69,7 +69,6 @@ class Client:
         self._views: dict[str, GroupView] = {}
         self._subscriptions: set[Subscription] = set()
         self._loading: set[asyncio.Task[None]] = set()
-        self._connections = 0
         self._follower = LogFollower(self._ask_sync, self._deliver, dict(since or {}))
 
     @classmethod
@@ -201,9 +200,7 @@ class Client:
             mediaId=media_id,
             type=type,
         )
-        receipt = read_as(MessageSent, await self._command("send_message", payload))
-        self._follower.heard_of(group_id, receipt.seq)
-        return receipt
+        return read_as(MessageSent, await self._command("send_message", payload))
 
     async def edit(self, group_id: str, message_id: str, content: str) -> None:
         await self._command("edit_message", {"groupId": group_id, "messageId": message_id, "content": content})
@@ -299,7 +296,9 @@ class Client:
         waited = False
         while True:
             try:
-                return await self._session.call(event, payload, timeout_seconds=ACK_SECONDS)
+                data = await self._session.call(event, payload, timeout_seconds=ACK_SECONDS)
+                self._note_place(data)
+                return data
             except LinkLost:
                 if self._session.failure is not None:
                     raise
@@ -310,6 +309,11 @@ class Client:
                     raise
                 waited = True
                 await asyncio.sleep(_pause(refused))
+
+    def _note_place(self, data: Any) -> None:
+        """An ack that names a place in the log promises an event there, pushed or not."""
+        if self._follow and isinstance(data, dict) and isinstance(seq := data.get("seq"), int):
+            self._follower.heard_of(str(data.get("groupId")), seq)
 
     async def _ask_sync(self, payload: dict[str, Any]) -> Any:
         assert self._session is not None
@@ -323,8 +327,7 @@ class Client:
                 subscription.end(failure if isinstance(failure, ChatError) else None)
 
     def _ready(self) -> None:
-        self._connections += 1
-        if self._follow and self._connections > 1:
+        if self._follow:
             self._follower.ask_for_all()
 
     def _hear(self, name: str, data: Any) -> None:

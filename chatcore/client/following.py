@@ -115,7 +115,7 @@ class LogFollower:
                 self._ask_for(group_id)
 
     def ask_for_all(self) -> None:
-        """After a reconnect: every group may have moved."""
+        """At each connection: a group may have moved since it was read, or since the last connection."""
         for group_id in self._cursors:
             self._ask_for(group_id)
 
