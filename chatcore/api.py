@@ -1,7 +1,7 @@
 """The whole surface on one page: every command with its event, its REST form, its shape, its limit.
 
-A new command is a shape in `contract/`, a method of a service, and a row here. The transports read the table and know no
-feature; connecting, health, uploads and webhooks stay hand-written in them.
+A new command is a shape in `contract/`, a method of a service, and a row here. The transports read the table and know
+no feature; connecting, health, uploads and webhooks stay hand-written in them.
 """
 
 from collections.abc import Awaitable, Callable

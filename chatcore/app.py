@@ -374,5 +374,5 @@ async def _listen(settings: Settings, app: web.Application, sockets: SocketServe
     stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, settings.listen_host, settings.port, backlog=1024)
     await site.start()
-    host = settings.listen_host if settings.listen_host != "0.0.0.0" else "127.0.0.1"
+    host = settings.listen_host if settings.listen_host != "0.0.0.0" else "127.0.0.1"  # noqa: S104 - compared, not bound
     return f"http://{host}:{runner.addresses[0][1]}"

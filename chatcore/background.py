@@ -1,4 +1,4 @@
-"""Work that goes on after a request: periodic chores and bounded jobs, under one supervisor, drained with a deadline."""
+"""Work that goes on after a request: periodic chores and bounded jobs, drained with a deadline."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine

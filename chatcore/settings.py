@@ -89,7 +89,8 @@ class Settings(BaseSettings):
 
     encryption_secret_key: SecretStr = Field(
         SecretStr(""),
-        description="32 bytes in base64 (the key), or a passphrase of 32 or more characters; empty in development: kept in `CHATCORE_HOME`",
+        description="32 bytes in base64 (the key), or a passphrase of 32 or more characters; "
+        "empty in development: kept in `CHATCORE_HOME`",
     )
     master_keys: SecretStr = Field(
         SecretStr(""),
@@ -145,7 +146,7 @@ class Settings(BaseSettings):
 
     @property
     def listen_host(self) -> str:
-        return self.host or ("0.0.0.0" if self.production else "127.0.0.1")
+        return self.host or ("0.0.0.0" if self.production else "127.0.0.1")  # noqa: S104 - a container is reached from outside
 
     @property
     def on_loopback(self) -> bool:

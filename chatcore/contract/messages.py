@@ -59,8 +59,8 @@ class ReadBy(Shape):
 class Message(Shape):
     """One message. `seq` is its place in the group's log, `n` its ordinal among the messages people wrote.
 
-    A system message carries the `n` reached so far, so joining and leaving never counts as unread. A deleted message keeps
-    its place and ids, with empty content. `unavailable` says that the stored bytes failed their integrity check.
+    A system message carries the `n` reached so far, so joining and leaving never counts as unread. A deleted message
+    keeps its place and ids, with empty content. `unavailable` says that the stored bytes failed their integrity check.
     """
 
     id: ObjectIdText = Field(alias="_id")

@@ -23,7 +23,8 @@ class User(Shape):
 
 
 class UserSettings(Shape):
-    """`receipts`: others see what I have read. `ai`: AI features work for me. `consent`: my messages may be exported for research."""
+    """`receipts`: others see what I have read. `ai`: AI features work for me. `consent`: my messages may be exported
+    for research."""
 
     receipts: bool = True
     ai: bool = True

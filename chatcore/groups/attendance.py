@@ -21,7 +21,7 @@ class Attendance:
         self._fanout = fanout
 
     async def arrive(self, caller: Caller) -> list[Group]:
-        """A connection signed in: it enters all its groups' rooms; the groups are returned as `user_groups` shows them."""
+        """A connection signed in: it enters its groups' rooms. Returns the groups as `user_groups` shows them."""
         assert caller.connection_id is not None
         groups = await self._groups.groups_of(caller.user_id)
         for group in groups:

@@ -67,8 +67,11 @@ class Membership:
             if len(room.members) >= self._max_members:
                 raise LimitReached(f"A group holds at most {self._max_members} members")
 
+        actor = by or user
+        rows = await self.rows(room.id, actor, facts, told)
+        people = {actor.user_id: actor, user.user_id: user}
         try:
-            await self._commit(room, by or user, user, facts, told, [self._store.member_added(member)], check)
+            await self._commit(room, rows, people, [self._store.member_added(member)], check)
         except Conflict:
             if user.user_id not in room.members:
                 raise
@@ -90,7 +93,8 @@ class Membership:
                 raise NotFound("That user is not a member of this group")
 
         removal = self._store.member_removed(room.id, user.user_id, self._clock())
-        await self._commit(room, by, user, facts, told, [removal, *also], check)
+        rows = await self.rows(room.id, by, facts, told)
+        await self._commit(room, rows, {by.user_id: by, user.user_id: user}, [removal, *also], check)
 
     async def set_role(self, room: Room, user: User, role: GroupRole, *, by: User) -> None:
         await self.set_roles(room, {user.user_id: (user, role)}, by=by)
@@ -109,21 +113,17 @@ class Membership:
                 raise NotFound("That user is not a member of this group")
 
         people = {user_id: user for user_id, (user, _) in roles.items()} | {by.user_id: by}
-        await self._rooms.writer.append(Entry(room.id, rows, self._teller(room, people), changes, check))
+        await self._commit(room, rows, people, changes, check)
 
     async def _commit(
         self,
         room: Room,
-        actor: User,
-        user: User,
-        facts: dict[str, Any],
-        told: str,
+        rows: Sequence[Row],
+        people: dict[str, User],
         changes: Sequence[Change],
         check: Callable[[], None],
     ) -> None:
-        rows = await self.rows(room.id, actor, facts, told)
-        tell = self._teller(room, {actor.user_id: actor, user.user_id: user})
-        await self._rooms.writer.append(Entry(room.id, rows, tell, changes, check))
+        await self._rooms.writer.append(Entry(room.id, rows, self._teller(room, people), changes, check))
 
     def _teller(self, room: Room, people: dict[str, User]) -> Callable[[Sequence[Row]], None]:
         def deliver(rows: Sequence[Row]) -> None:
@@ -133,7 +133,7 @@ class Membership:
         return deliver
 
     def tell(self, room: Room, row: Row, people: dict[str, User]) -> None:
-        """Apply one committed membership event and push it; who joins hears their own joining, who leaves their leaving."""
+        """Apply one committed event and push it; who joins hears of it, who leaves hears that and nothing later."""
         if row.kind != "membership":
             self._tell_message(room, row, people)
             return
@@ -156,7 +156,8 @@ class Membership:
 
     def _told(self, row: Row) -> str:
         key = self._vault.known_key(row.group_id)
-        assert key is not None and row.sealed is not None
+        assert key is not None
+        assert row.sealed is not None
         return key.open(row.place, row.sealed).decode()
 
 

@@ -1,6 +1,6 @@
 """Loaded groups: membership, settings and read state in memory, so that sending reads nothing from the database.
 
-What is in memory changes only when the change is committed: by our own entries, or by rows that another process appended.
+What is in memory changes only when the change is committed: by our own entries, or by rows of another process.
 """
 
 import asyncio

@@ -15,8 +15,8 @@ class Row:
     """One line of a group's log, as stored.
 
     `seq` is its place. `n` counts the messages people wrote up to here, `p` all messages shown up to here (with system
-    messages): pages and unread counts are subtractions. `fingerprint` is a keyed hash of the first content, so that a retry
-    can be told from another message under the same `tempId`. `data` holds the plain facts of rows that are no message.
+    messages): pages and unread counts are subtractions. `fingerprint` is a keyed hash of the first content, so that a
+    retry can be told from another message under the same `tempId`. `data` holds the plain facts of other rows.
     """
 
     id: str
@@ -66,17 +66,18 @@ class Head:
 
 
 Change = Callable[[Any, Sequence[Row]], Awaitable[None]]
-"""A write to other documents in the same transaction: gets the store's own session and the rows as numbered. Made by stores only."""
+"""A write to other documents in the same transaction: gets the store's own session and the numbered rows. Made by
+stores only."""
 
 
 @dataclass(slots=True)
 class Entry:
     """Rows to append together, in order, for one group.
 
-    With `changes` the rows and the changes become visible as one (a transaction); without, rows of many entries share one
-    durable write (such an entry has one row). `deliver` is called once after the commit, in the group's order, with the rows
-    as stored. `authorize` is called right before each try, with all that was committed before applied: it raises to withdraw
-    the entry, which fences a sender who was removed in the meantime exactly.
+    With `changes` the rows and the changes become visible as one (a transaction); without, rows of many entries share
+    one durable write (such an entry has one row). `deliver` is called once after the commit, in the group's order, with
+    the rows as stored. `authorize` is called right before each try, with all that was committed before applied: it
+    raises to withdraw the entry, which fences a sender who was removed in the meantime exactly.
     """
 
     group_id: str
@@ -100,7 +101,7 @@ class IdTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """Outcome of one shared write: the first `count` rows are stored; `clash` tells what stopped the next one, if anything."""
+    """Outcome of one shared write: the first `count` rows are stored; `clash` tells what stopped the next one."""
 
     count: int
     clash: Literal["seq", "id"] | None = None

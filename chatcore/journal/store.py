@@ -33,7 +33,7 @@ class JournalStore(Protocol):
         ...
 
     async def transact(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:
-        """Rows and changes as one. Raises SeqTaken, IdTaken or Conflict (a change met its twin), with nothing stored."""
+        """Rows and changes as one, or nothing: raises SeqTaken, IdTaken, or Conflict where a change met its twin."""
         ...
 
     async def window(self, group_id: str, after: int, up_to: int) -> list[Row]:

@@ -30,8 +30,8 @@ class _Pending:
 class Writer:
     """Assigns `seq`, commits, delivers. `append` returns the rows as stored.
 
-    `head_of` gives a group's last known end (None: not known) and `moved` stores the new one; `missed` is awaited with rows
-    that other processes appended, before anything of ours comes after them.
+    `load_head` finds the end of a group's log at its first use; `missed` is awaited with rows that other processes
+    appended, before anything of ours comes after them; `committed` hears of each write's rows and seconds.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Writer:
             started = time.monotonic()
             await (self._transact(batch[0]) if batch[0].entry.changes else self._insert(batch))
             self._committed(sum(len(pending.rows) for pending in batch), time.monotonic() - started)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             failure = error if isinstance(error, ChatError) else Unavailable()
             await self._settle([pending for pending in batch if not pending.done.done()], failure)
             if not isinstance(error, ChatError):
@@ -190,7 +190,7 @@ class Writer:
         self._heads[pending.entry.group_id] = Head(last.seq, last.n, last.p)
         try:
             pending.entry.deliver(pending.rows)
-        except Exception as error:  # the rows are stored: whoever waits must learn it
+        except Exception as error:  # noqa: BLE001 - the rows are stored: whoever waits must learn it
             raise_later(error)
         if not pending.done.done():
             pending.done.set_result(pending.rows)
@@ -217,7 +217,7 @@ class Writer:
             head = self._heads[group_id] = Head(rows[-1].seq, rows[-1].n, rows[-1].p)
 
     async def _settle(self, waiting: list[_Pending], failure: ChatError) -> None:
-        """After a lost answer the rows' ids tell what is stored; what cannot be told in time is refused as `unavailable`.
+        """After a lost answer the rows' ids tell what is stored; what cannot be told in time is `unavailable`.
 
         A refused row may still turn up: its group stays in doubt until `recheck` has looked again.
         """

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from chatcore.contract.base import Shape
@@ -64,6 +64,18 @@ REMEMBERED_RECEIPTS = 20_000
 EXPORTED_MESSAGES = 50_000
 
 
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A log event that is no message: who may, what it changes in the same transaction, how it is told."""
+
+    action: Action
+    kind: Kind
+    facts: dict[str, object]
+    changes: Sequence[Change]
+    event: str
+    shape: Callable[[Row], Shape]
+
+
 class Messages:
     """Everything about messages; the group decides who may, the journal makes it durable and ordered."""
 
@@ -121,7 +133,9 @@ class Messages:
             self._fanout.publish("new_message", message, group_id=room.id, skip_connection=caller.connection_id)
 
         try:
-            (stored,) = await self._append(room, caller, "message.send", [row], deliver)
+            (stored,) = await self._append(
+                room, [row], deliver, check=lambda: authorize(room, caller.user_id, "message.send")
+            )
         except IdTaken:
             return self._repeated(row, (await self._journal.by_ids([row.id]))[row.id], request)
         self._remember(stored)
@@ -198,7 +212,8 @@ class Messages:
 
         facts = {"messageId": row.id, "messageSeq": row.seq}
         change = self._journal.content_replaced(edited)
-        stored = await self._record(room, caller, "message.edit_own", "edit", facts, [change], "message_updated", event)
+        happening = Happening("message.edit_own", "edit", facts, [change], "message_updated", event)
+        stored = await self._record(room, caller, happening)
         return MessageUpdated(group_id=room.id, seq=stored.seq, message_seq=row.seq, message=message)
 
     async def edit_by_id(self, caller: Caller, request: EditMessageById) -> Message:
@@ -224,7 +239,8 @@ class Messages:
 
         facts = {"messageId": row.id, "messageSeq": row.seq}
         change = self._journal.marked_deleted(gone, self._clock() + self._deleted_retention)
-        stored = await self._record(room, caller, action, "delete", facts, [change], "message_deleted", event)
+        happening = Happening(action, "delete", facts, [change], "message_deleted", event)
+        stored = await self._record(room, caller, happening)
         return self._deleted(row, stored.seq, caller.user_id)
 
     async def delete_by_id(self, caller: Caller, request: MessageOnlyPath) -> MessageDeleted:
@@ -272,9 +288,8 @@ class Messages:
         def event(stored: Row) -> Shape:
             return self._reacted(reaction, stored.seq, count + step)
 
-        stored = await self._record(
-            room, caller, "message.react", "reaction", facts, changes, "reaction_changed", event
-        )
+        happening = Happening("message.react", "reaction", facts, changes, "reaction_changed", event)
+        stored = await self._record(room, caller, happening)
         return self._reacted(reaction, stored.seq, count + step)
 
     @staticmethod
@@ -319,7 +334,8 @@ class Messages:
         def event(stored: Row) -> Shape:
             return PinsChanged(group_id=room.id, seq=stored.seq, pins=pins)
 
-        stored = await self._record(room, caller, "message.pin", "pin", {"pins": pins}, [change], "pins_changed", event)
+        happening = Happening("message.pin", "pin", {"pins": pins}, [change], "pins_changed", event)
+        stored = await self._record(room, caller, happening)
         return PinsChanged(group_id=room.id, seq=stored.seq, pins=pins)
 
     async def pins(self, caller: Caller, request: GroupPath) -> Pins:
@@ -496,40 +512,33 @@ class Messages:
 
     # --- shared
 
-    async def _record(
-        self,
-        room: Room,
-        caller: Caller,
-        action: Action,
-        kind: Kind,
-        facts: dict[str, object],
-        changes: Sequence[Change],
-        event: str,
-        shape: Callable[[Row], Shape],
-    ) -> Row:
+    async def _record(self, room: Room, caller: Caller, happening: Happening) -> Row:
         """Append one log event with what it changes, and push it to everybody, the caller too."""
         now = self._clock()
-        row = Row(new_id(now), room.id, kind, caller.user_id, now, data=facts)
+        row = Row(new_id(now), room.id, happening.kind, caller.user_id, now, data=happening.facts)
 
         def deliver(stored: Sequence[Row]) -> None:
             self._rooms.note(room, stored[0])
-            self._fanout.publish(event, shape(stored[0]), group_id=room.id)
+            self._fanout.publish(happening.event, happening.shape(stored[0]), group_id=room.id)
 
-        (stored,) = await self._append(room, caller, action, [row], deliver, changes)
+        (stored,) = await self._append(
+            room,
+            [row],
+            deliver,
+            changes=happening.changes,
+            check=lambda: authorize(room, caller.user_id, happening.action),
+        )
         return stored
 
     async def _append(
         self,
         room: Room,
-        caller: Caller,
-        action: Action,
         rows: Sequence[Row],
         deliver: Callable[[Sequence[Row]], None],
+        *,
+        check: Callable[[], None],
         changes: Sequence[Change] = (),
     ) -> Sequence[Row]:
-        def check() -> None:
-            authorize(room, caller.user_id, action)
-
         return await self._rooms.writer.append(Entry(room.id, rows, deliver, changes, check))
 
     async def _require_message(

@@ -1,6 +1,5 @@
 """REST from the same table of commands, and the few routes that are no command: health, sign-in, metrics, documents."""
 
-import hmac
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any

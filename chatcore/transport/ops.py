@@ -1,4 +1,4 @@
-"""Routes that are no command: health, information, metrics, reference documents, sign-in of local accounts, webhooks."""
+"""Routes that are no command: health, information, metrics, reference documents, sign-in, webhooks."""
 
 import hmac
 import time

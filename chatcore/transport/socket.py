@@ -18,8 +18,8 @@ from chatcore.logs import bind_correlation, caller_hash, get_logger
 from chatcore.metrics import Metrics
 from chatcore.ports import Caller
 from chatcore.transport.connection import Connection, Refused
-from chatcore.transport.fanout import SocketFanout
 from chatcore.transport.failures import as_refusal, failure, new_correlation_id, parse, temp_id_of
+from chatcore.transport.fanout import SocketFanout
 from chatcore.transport.frames import Json
 
 log = get_logger("socket")
@@ -52,7 +52,7 @@ class SocketHandlers:
             return
         try:
             await self._sign_in(connection, token, connection.auth.get("deviceType"))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the funnel of the handshake
             refusal = as_refusal(error)
             self._metrics.command_done("connect", refusal.code, 0)
             raise Refused(failure(refusal, new_correlation_id()).wire(), refusal.message) from None

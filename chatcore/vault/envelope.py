@@ -11,7 +11,7 @@ ENVELOPE_VERSION = 1
 
 
 class SealBroken(Exception):
-    """The authentication tag does not fit: other key, other place, or changed bytes. Nothing of the content is known."""
+    """The authentication tag does not fit: other key, other place, or changed bytes. Nothing of the content is told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import os
 from collections import OrderedDict
 from typing import Protocol
 
-from chatcore.vault.envelope import GroupKey, Place, Sealed, SealBroken
+from chatcore.vault.envelope import GroupKey, Place, SealBroken, Sealed
 from chatcore.vault.master import KEY_BYTES, MasterKeys, WrappedKey
 
 CACHED_KEYS = 20_000
