@@ -19,6 +19,8 @@ from chatcore.groups.members import Members
 from chatcore.groups.service import Groups
 from chatcore.identity.service import Identity
 from chatcore.limits import Bucket
+from chatcore.messages.reading import Reading
+from chatcore.messages.responses import Responses
 from chatcore.messages.service import Messages
 from chatcore.ports import Caller
 
@@ -35,6 +37,8 @@ class Services:
     members: Members
     attendance: Attendance
     messages: Messages
+    reading: Reading
+    responses: Responses
 
 
 Answer = Callable[[Services, Caller, Any], Awaitable[Shape]]
@@ -145,7 +149,7 @@ COMMANDS: tuple[Command, ...] = (
         rest=Rest("GET", "/messages/{groupId}"),
         request=m.History,
         reply=m.MessagePage,
-        answer=lambda s, c, r: s.messages.history(c, r),
+        answer=lambda s, c, r: s.reading.history(c, r),
         limit="read",
         summary="A page of messages, oldest first: by page (1 is the newest) or before/after a log position.",
     ),
@@ -154,7 +158,7 @@ COMMANDS: tuple[Command, ...] = (
         event="mark_message_read",
         request=m.MarkMessageRead,
         reply=m.MessageRead,
-        answer=lambda s, c, r: s.messages.mark_read(c, r),
+        answer=lambda s, c, r: s.reading.mark_read(c, r),
         limit="receipt",
         summary="Move one's read watermark up to a message; earlier ones count as read too.",
     ),
@@ -164,7 +168,7 @@ COMMANDS: tuple[Command, ...] = (
         rest=Rest("POST", "/messages/read"),
         request=m.MarkMessagesRead,
         reply=m.MessagesRead,
-        answer=lambda s, c, r: s.messages.mark_many_read(c, r),
+        answer=lambda s, c, r: s.reading.mark_many_read(c, r),
         limit="receipt",
         summary="Move one's read watermark up to the last of these messages, or to a log position.",
     ),
@@ -173,7 +177,7 @@ COMMANDS: tuple[Command, ...] = (
         rest=Rest("GET", "/messages/{messageId}/receipts"),
         request=m.MessageOnlyPath,
         reply=m.Receipts,
-        answer=lambda s, c, r: s.messages.receipts(c, r),
+        answer=lambda s, c, r: s.reading.receipts(c, r),
         limit="read",
         summary="Who has read a message, and when.",
     ),
@@ -182,7 +186,7 @@ COMMANDS: tuple[Command, ...] = (
         event="sync",
         request=m.Sync,
         reply=m.Synced,
-        answer=lambda s, c, r: s.messages.sync(c, r),
+        answer=lambda s, c, r: s.reading.sync(c, r),
         limit="sync",
         summary="What came after a log position, in up to 100 groups.",
     ),
@@ -191,7 +195,7 @@ COMMANDS: tuple[Command, ...] = (
         event="add_reaction",
         request=m.React,
         reply=m.ReactionChanged,
-        answer=lambda s, c, r: s.messages.add_reaction(c, r),
+        answer=lambda s, c, r: s.responses.add_reaction(c, r),
         limit="reaction",
         summary="React to a message with an emoji.",
     ),
@@ -200,7 +204,7 @@ COMMANDS: tuple[Command, ...] = (
         event="remove_reaction",
         request=m.React,
         reply=m.ReactionChanged,
-        answer=lambda s, c, r: s.messages.remove_reaction(c, r),
+        answer=lambda s, c, r: s.responses.remove_reaction(c, r),
         limit="reaction",
         summary="Take one's reaction back.",
     ),
@@ -209,7 +213,7 @@ COMMANDS: tuple[Command, ...] = (
         event="pin_message",
         request=m.MessagePath,
         reply=m.PinsChanged,
-        answer=lambda s, c, r: s.messages.pin(c, r),
+        answer=lambda s, c, r: s.responses.pin(c, r),
         limit="edit",
         summary="Pin a message to the group.",
     ),
@@ -218,7 +222,7 @@ COMMANDS: tuple[Command, ...] = (
         event="unpin_message",
         request=m.MessagePath,
         reply=m.PinsChanged,
-        answer=lambda s, c, r: s.messages.unpin(c, r),
+        answer=lambda s, c, r: s.responses.unpin(c, r),
         limit="edit",
         summary="Take a pin off.",
     ),
@@ -227,7 +231,7 @@ COMMANDS: tuple[Command, ...] = (
         rest=Rest("GET", "/groups/{groupId}/pins"),
         request=g.GroupPath,
         reply=m.Pins,
-        answer=lambda s, c, r: s.messages.pins(c, r),
+        answer=lambda s, c, r: s.responses.pins(c, r),
         limit="read",
         summary="The pinned messages of a group, oldest pin first.",
     ),
@@ -236,7 +240,7 @@ COMMANDS: tuple[Command, ...] = (
         event="report_message",
         request=m.ReportMessage,
         reply=m.ReportReceipt,
-        answer=lambda s, c, r: s.messages.report(c, r),
+        answer=lambda s, c, r: s.responses.report(c, r),
         limit="report",
         summary="Report a message to the people who review.",
     ),

@@ -33,6 +33,10 @@ from chatcore.journal.store import MongoJournalStore
 from chatcore.journal.writer import Writer
 from chatcore.limits import RateLimits, SlowModeGate
 from chatcore.messages import store as message_store
+from chatcore.messages.log import MessageLog
+from chatcore.messages.missed import MissedRows
+from chatcore.messages.reading import Reading
+from chatcore.messages.responses import Responses
 from chatcore.messages.service import Messages
 from chatcore.messages.store import MongoMessageStore
 from chatcore.metrics import Metrics
@@ -221,13 +225,13 @@ def _compose(settings: Settings, mongo: Mongo, keys: Keys, fanout: Fanout, datab
         clock=_now,
         public_url=settings.public_url or f"http://{settings.listen_host}:{settings.port}",
     )
+    log = MessageLog(journal=journal, rooms=rooms, fanout=fanout, clock=_now)
     messages = Messages(
-        store=MongoMessageStore(db),
         journal=journal,
         groups=groups,
         rendering=rendering,
+        log=log,
         identity=identity,
-        presence=presence,
         typing=typing,
         vault=vault,
         fanout=fanout,
@@ -237,10 +241,29 @@ def _compose(settings: Settings, mongo: Mongo, keys: Keys, fanout: Fanout, datab
         deleted_retention_days=settings.deleted_retention_days,
         duplicate=metrics.duplicates.inc,
     )
+    reading = Reading(
+        journal=journal,
+        groups=groups,
+        rendering=rendering,
+        log=log,
+        identity=identity,
+        fanout=fanout,
+        clock=_now,
+    )
+    responses = Responses(
+        store=MongoMessageStore(db),
+        journal=journal,
+        groups=groups,
+        rendering=rendering,
+        log=log,
+        fanout=fanout,
+        clock=_now,
+    )
+    missed = MissedRows(rooms=rooms, rendering=rendering, presence=presence, typing=typing, fanout=fanout)
     writer = Writer(
         journal,
         load_head=rooms.load_head,
-        missed=messages.deliver_missed,
+        missed=missed.deliver,
         committed=lambda rows, seconds: metrics.commit_seconds.observe(seconds),
     )
     rooms.writer = writer
@@ -248,9 +271,17 @@ def _compose(settings: Settings, mongo: Mongo, keys: Keys, fanout: Fanout, datab
     identity.on_erase(groups.erase_user)
     if accounts is not None:
         identity.on_erase(accounts.forget_user)
-    identity.on_export(messages.export)
+    identity.on_export(reading.export)
     attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
-    services = Services(identity=identity, groups=groups, members=members, attendance=attendance, messages=messages)
+    services = Services(
+        identity=identity,
+        groups=groups,
+        members=members,
+        attendance=attendance,
+        messages=messages,
+        reading=reading,
+        responses=responses,
+    )
     return Core(
         settings=settings,
         mongo=mongo,

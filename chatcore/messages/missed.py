@@ -1,0 +1,42 @@
+"""Rows that another process appended: applied here, then pushed here as if they were ours."""
+
+from collections.abc import Sequence
+
+from chatcore.contract.groups import GroupDeleted
+from chatcore.groups.rendering import Rendering
+from chatcore.groups.rooms import Rooms
+from chatcore.journal.rows import Row
+from chatcore.ports import Fanout
+from chatcore.presence.service import Presence
+from chatcore.presence.typing import Typing
+
+
+class MissedRows:
+    """The writer awaits `deliver` before anything of this process comes after those rows."""
+
+    def __init__(self, *, rooms: Rooms, rendering: Rendering, presence: Presence, typing: Typing, fanout: Fanout):
+        self._rooms = rooms
+        self._rendering = rendering
+        self._presence = presence
+        self._typing = typing
+        self._fanout = fanout
+
+    async def deliver(self, group_id: str, rows: Sequence[Row]) -> None:
+        room = await self._rooms.apply_missed(group_id, rows)
+        if room is None:
+            return
+        if not room.record.is_active:
+            self._fanout.publish("group_deleted", GroupDeleted(group_id=group_id), group_id=group_id)
+            self._fanout.leave(group_id)
+            self._presence.group_deleted(group_id)
+            return
+        events = await self._rendering.events(room, self._rooms.head(group_id), rows)
+        for row, (name, shape) in zip(rows, events, strict=True):
+            if name == "member_joined":
+                self._fanout.enter(group_id, user_id=row.data["userId"])
+                self._presence.joined(row.data["userId"], group_id)
+            self._fanout.publish(name, shape, group_id=group_id)
+            if name == "member_left":
+                self._fanout.leave(group_id, user_id=row.data["userId"])
+                self._presence.left(row.data["userId"], group_id)
+                self._typing.left(row.data["userId"], group_id)
