@@ -196,14 +196,14 @@ class Engine(engineio.AsyncServer):
     # -- polling -----------------------------------------------------------------------------------------------
 
     async def _poll(self, request: web.Request, session: Session) -> web.StreamResponse:
-        if session.poll is not None:
+        if session.poll is not None or session.is_answering_poll:
             session.end("transport error")
             return _refusal(BAD_REQUEST)
         if session.upgrading:
             return await self._answer_poll(request, session, frames.packet_of(frames.NOOP))
         session.poll = asyncio.get_running_loop().create_future()
         try:
-            if not session.queue:
+            if not session.queue and session.farewell is None:
                 await session.poll
         finally:
             session.poll = None
@@ -216,7 +216,7 @@ class Engine(engineio.AsyncServer):
         if session.upgrading and not session.closed:
             return await self._answer_poll(request, session, frames.packet_of(frames.NOOP))
         taken = session.take_queue()
-        if session.closed:
+        if session.closed and session.farewell is None:
             self.stop_grace(session)
         if not taken:
             return _refusal(UNKNOWN_SID)
@@ -226,16 +226,14 @@ class Engine(engineio.AsyncServer):
         """Written here, so that the session knows which TCP connection is its own while the answer is under way."""
         headers = {"Cache-Control": "no-store", **self._origins.headers(request)}
         response = web.Response(body=body, content_type="text/plain", charset="UTF-8", headers=headers)
-        session.poll_transport = request.transport
-        if session.transport is None:
-            self.watch_slow(session)
+        session.poll_answering(request.transport)
         try:
             await response.prepare(request)
             await response.write_eof()
         except ConnectionError:
             session.end("transport close", abort=True)
         finally:
-            session.poll_transport = None
+            session.poll_answering(None)
         return response
 
     async def _post(self, request: web.Request, session: Session) -> web.StreamResponse:

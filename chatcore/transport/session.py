@@ -70,6 +70,7 @@ class Session(AsyncSocket):
         "connected",
         "connection",
         "draining",
+        "farewell",
         "feed",
         "gone",
         "holding",
@@ -77,6 +78,7 @@ class Session(AsyncSocket):
         "pending",
         "poll",
         "poll_transport",
+        "poll_unsent",
         "posting",
         "progressed_at",
         "queue",
@@ -112,6 +114,8 @@ class Session(AsyncSocket):
         self.queue_bytes = 0
         self.poll: asyncio.Future[None] | None = None
         self.poll_transport: asyncio.Transport | None = None
+        self.farewell: bytes | None = None
+        self.poll_unsent = 0
         self.posting = False
         self.progressed_at = 0.0
         self.transport: asyncio.Transport | None = None
@@ -184,27 +188,56 @@ class Session(AsyncSocket):
 
     def judge_backlog(self, now: float) -> bool:
         """Aborts a reader that is too slow; False once nothing waits for the reader any more."""
-        options = self.server.options
         if self.transport is not None and not self.upgrading:
-            buffered = self.transport.get_write_buffer_size()
-            if not buffered or self.backlog is None:
-                self.backlog = None
-                return False
-            self.backlog.shrink_to(buffered, now)
-            packets, progressed_at = self.backlog.packets, self.backlog.progressed_at
+            waiting = self._unsent_websocket(self.transport, now)
         else:
-            if not self.queue:
-                return self.poll_transport is not None
-            packets, buffered, progressed_at = len(self.queue), self.queue_bytes, self.progressed_at
-        if (
-            packets > options.max_queue_packets
-            or buffered > options.max_buffer_bytes
-            or now - progressed_at >= options.slow_reader_seconds
-        ):
-            self.server.metrics.slow_reader_aborted()
-            self.end("slow reader", abort=True)
+            waiting = self._unsent_polling(now)
+        if waiting is None:
             return False
-        return True
+        packets, buffered, progressed_at = waiting
+        options = self.server.options
+        if (
+            packets <= options.max_queue_packets
+            and buffered <= options.max_buffer_bytes
+            and now - progressed_at < options.slow_reader_seconds
+        ):
+            return True
+        self.server.metrics.slow_reader_aborted()
+        self.end("slow reader", abort=True)
+        return False
+
+    def _unsent_websocket(self, transport: asyncio.Transport, now: float) -> tuple[int, int, float] | None:
+        """(packets, bytes, time of the last progress) that wait for the reader, or None."""
+        buffered = transport.get_write_buffer_size()
+        if not buffered or self.backlog is None:
+            self.backlog = None
+            return None
+        self.backlog.shrink_to(buffered, now)
+        return self.backlog.packets, buffered, self.backlog.progressed_at
+
+    def _unsent_polling(self, now: float) -> tuple[int, int, float] | None:
+        """The queue; an answer under way counts as a sign of life while it grows shorter, or for its time only."""
+        if self.poll_transport is not None:
+            unsent = self.poll_transport.get_write_buffer_size()
+            if unsent < self.poll_unsent:
+                self.progressed_at = now
+            self.poll_unsent = unsent
+        elif not self.queue:
+            return None
+        return len(self.queue or ()), self.queue_bytes, self.progressed_at
+
+    @property
+    def is_answering_poll(self) -> bool:
+        """An answer is under way that the client has not read yet."""
+        return self.poll_transport is not None and self.poll_transport.get_write_buffer_size() > 0
+
+    def poll_answering(self, transport: asyncio.Transport | None) -> None:
+        """The answer to a GET is on its way over this TCP connection (None: it has left)."""
+        self.poll_transport = transport
+        self.poll_unsent = 0
+        self.progressed_at = self.server.now()
+        if transport is not None and self.transport is None:
+            self.server.watch_slow(self)
 
     @property
     def is_behind(self) -> bool:
@@ -230,6 +263,8 @@ class Session(AsyncSocket):
     def take_queue(self) -> list[bytes]:
         """Everything that waits for a polling client; the next GET carries it."""
         taken = list(self.queue or ())
+        if not taken and self.farewell is not None:
+            taken, self.farewell = [self.farewell], None
         self.queue = None
         self.queue_bytes = 0
         self.progressed_at = self.server.now()
@@ -327,7 +362,7 @@ class Session(AsyncSocket):
 
     def cut(self) -> None:
         """Drop everything and reset the TCP connection."""
-        self.queue = None
+        self.queue = self.farewell = None
         self.queue_bytes = 0
         for transport in (self.transport, self.poll_transport):
             if transport is not None:
@@ -343,15 +378,18 @@ class Session(AsyncSocket):
             self.server.start_grace(self)
 
     def _close_polling(self, last: bytes) -> None:
-        if self.queue is None:
-            self.queue = deque()
-        self.queue.append(last)
-        if self.poll is not None and not self.poll.done():
-            self.poll.set_result(None)
-        elif self.reason in ("server disconnect", "no connect"):
+        """What the server had to say goes out with the next poll, and CLOSE with the one after it.
+
+        Clients take CLOSE before the packets that stand in front of it in the same body. A client that closed the
+        session itself, or broke the protocol, is told by a poll that is pending, and otherwise by a refusal.
+        """
+        if self.reason in ("server disconnect", "no connect"):
+            self.farewell = last
             self.server.start_grace(self)
         else:
-            self.queue = None
+            self.queue = None if self.poll is None else deque([last])
+        if self.poll is not None and not self.poll.done():
+            self.poll.set_result(None)
 
     def _release_poster(self) -> None:
         if self.room_waiter is not None and not self.room_waiter.done():
