@@ -1,5 +1,6 @@
 """Which connections of this process belong to whom."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chatcore.identity.claims import Claims
@@ -46,6 +47,9 @@ class Connections:
             if revocation.session_id == (held := self._held[connection_id]).session_id
             or (revocation.session_id is None and held.issued_at <= ends)
         ]
+
+    def sessions_of(self, connection_ids: Iterable[str]) -> set[str]:
+        return {self._held[connection_id].session_id for connection_id in connection_ids}
 
     def __len__(self) -> int:
         return len(self._held)

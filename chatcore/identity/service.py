@@ -299,9 +299,11 @@ class Identity:
 
     def _end(self, revocation: Revocation) -> None:
         self.directory.forget(revocation.user_id)
+        ended = self._connections.refused_by(revocation)
         if revocation.session_id is not None:
             self._sessions.forget(revocation.session_id)
-        ended = self._connections.refused_by(revocation)
+        for session_id in self._connections.sessions_of(ended):
+            self._sessions.forget(session_id)
         if ended:
             self._fanout.disconnect(ended, reason="revoked")
 

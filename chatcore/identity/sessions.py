@@ -94,6 +94,8 @@ class Sessions:
             self._soon(live.row)
 
     def forget(self, session_id: str) -> None:
+        """It was ended: what its connections still do must not write the row again."""
+        self._live.pop(session_id, None)
         self._written.pop(session_id, None)
 
     async def renew(self) -> None:
