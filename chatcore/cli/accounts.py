@@ -1,7 +1,6 @@
 """What `python -m chatcore users ...` does: on the running server's database, or on one started for the moment."""
 
 import asyncio
-import getpass
 import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chatcore.cli.database import open_database
-from chatcore.cli.sign_in import stop
+from chatcore.cli.sign_in import read_secret, stop
 from chatcore.contract.people import ServerRole
 from chatcore.embedded.home import EmbeddedRefused
 from chatcore.embedded.supervisor import ProcessFailed
@@ -84,10 +83,8 @@ def _roles(given: list[str]) -> list[ServerRole]:
 
 
 def _new_password(name: str) -> str:
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    first = getpass.getpass(f"New password of {name}: ")
-    if getpass.getpass("Again: ") != first:
+    first = read_secret(f"New password of {name}: ")
+    if sys.stdin.isatty() and read_secret("Again: ") != first:
         raise stop("The two differ; nothing was changed.")
     return first
 

@@ -1,6 +1,7 @@
 """How command-line tools find the server and a token for it."""
 
 import getpass
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ async def sign_in(*, name: str, url: str, with_password: bool) -> SignIn:
     if token and not name:
         return SignIn(url, token)
     name = name or getpass.getuser()
-    secret = getpass.getpass(f"Password of {name}: ") if with_password else ""
+    secret = read_secret(f"Password of {name}: ") if with_password else ""
 
     async def fetch() -> str:
         return (await (log_in(url, name, secret) if with_password else dev_token(url, name))).token
@@ -55,6 +56,11 @@ async def sign_in(*, name: str, url: str, with_password: bool) -> SignIn:
         return SignIn(url, await fetch(), fetch)
     except (LinkLost, ChatError) as error:
         raise CannotStart(explain(error, url, with_password=with_password)) from None
+
+
+def read_secret(prompt: str) -> str:
+    """Asked for without echo; the first line of standard input where that is no terminal."""
+    return getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
 
 
 def explain(error: LinkLost | ChatError, url: str, *, with_password: bool = False) -> str:

@@ -177,10 +177,8 @@ class SmallServer:
                 data = {"messageId": payload["messageId"], "emoji": payload["emoji"], "userId": caller, "count": 1}
                 await self.append(group_id, "reaction_changed", data)
             case "get_group_members":
-                people = [
-                    {"userId": user, "role": "member", "joinedAt": now(), "isOnline": True, "user": self.card(user), "readSeq": 0}
-                    for user in self.members[group_id]
-                ]  # fmt: skip
+                common = {"role": "member", "joinedAt": now(), "isOnline": True, "readSeq": 0}
+                people = [common | {"userId": user, "user": self.card(user)} for user in self.members[group_id]]
                 return done({"groupId": group_id, "members": people, "onlineMembers": []})
             case "authenticate":
                 self.tokens_seen.append(payload["token"])
