@@ -8,4 +8,4 @@ settings.register_profile(
 )
 settings.load_profile("chatcore")
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.servers"]
