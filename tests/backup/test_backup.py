@@ -265,7 +265,7 @@ async def test_a_changed_archive_is_refused_before_any_write(
 
 
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.999])
-async def test_a_truncated_archive_is_refused(part: float, whole: Path, tmp_path: Path) -> None:
+def test_a_truncated_archive_is_refused(part: float, whole: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.zip"
     cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * part)])
     with pytest.raises(BackupRefused, match="not a whole backup"):

@@ -27,7 +27,7 @@ from chatcore.embedded.home import (
 )
 from chatcore.errors import Unavailable
 from chatcore.mongo import Index, Mongo, open_mongo, translating_errors
-from tests.embedded.test_supervisor import until
+from tests.embedded.test_supervisor import answers, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the embedded database needs POSIX")
 
@@ -274,6 +274,13 @@ def _orphan_holding(descriptor: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[descriptor])
 
 
+def _dead() -> subprocess.Popen[bytes]:
+    """A process that has ended and is still in the table."""
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    return ended
+
+
 @pytest.mark.parametrize("point", ["_closed", "_require_only_our_user", "announce"])
 async def test_a_first_start_that_was_killed_between_its_steps_is_taken_up_again(tmp_path: Path, point: str) -> None:
     """Killed after the user was made, after the closed daemon answered, and after the stamp."""
@@ -287,6 +294,30 @@ async def test_a_first_start_that_was_killed_between_its_steps_is_taken_up_again
     async with AsyncMongoClient(uri, timeoutMS=2000) as client:
         assert [user["user"] for user in (await client.admin.command("usersInfo"))["users"]] == ["chatcore"]
     await _kill(database)
+
+
+async def test_a_user_that_somebody_else_made_in_the_open_moment_is_not_kept(tmp_path: Path) -> None:
+    class Raced(EmbeddedDatabase):
+        async def _prepare(self, program: str, version: str) -> None:
+            await super()._prepare(program, version)
+            opened = self._daemon(program, (), answers)
+            port = await opened.start()
+            async with AsyncMongoClient(f"mongodb://127.0.0.1:{port}/?directConnection=true") as client:
+                await client.admin.command("createUser", "rogue", pwd="x", roles=["root"])
+            await opened.kill()
+
+    with pytest.raises(EmbeddedRefused, match="somebody else"):
+        await Raced(tmp_path).start()
+    assert find_running_database(tmp_path) is None
+    database = await _start(tmp_path)
+    async with AsyncMongoClient(DatabaseFolder(tmp_path).uri(_port(database)), timeoutMS=2000) as client:
+        assert [user["user"] for user in (await client.admin.command("usersInfo"))["users"]] == ["chatcore"]
+    await _kill(database)
+
+
+def _port(database: EmbeddedDatabase) -> int:
+    assert database._process is not None
+    return database._process.port
 
 
 async def test_a_first_start_that_was_killed_before_its_user_existed_is_taken_up_again(tmp_path: Path) -> None:
@@ -307,15 +338,20 @@ async def test_the_database_dies_with_its_server_and_the_next_start_waits_for_it
 
 
 async def test_a_start_waits_while_an_orphan_still_holds_the_folder(prepared: Path) -> None:
-    """The orphan inherited the lock; its parent, named in the file, is gone."""
+    """The orphan inherited the lock; its parent, named in the file, is dead and nobody has asked for its exit code."""
     folder = DatabaseFolder(prepared)
     held = await folder.lock()
-    orphan = _orphan_holding(held)
-    os.pwrite(held, json.dumps({"pid": 2**22 + 1, "started": 0.0}).ljust(200).encode(), 0)
+    orphan, parent = _orphan_holding(held), _dead()
+    os.pwrite(
+        held,
+        json.dumps({"pid": parent.pid, "started": psutil.Process(parent.pid).create_time()}).ljust(200).encode(),
+        0,
+    )
     os.close(held)
     starting = asyncio.create_task(_start(prepared))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(2 * home_module.HOLDER_GRACE_SECONDS)
     assert not starting.done()
     orphan.kill()
     orphan.communicate()
     await _kill(await starting)
+    parent.wait()

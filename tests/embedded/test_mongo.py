@@ -69,10 +69,13 @@ async def test_a_cancellation_is_not_a_failure_of_the_database() -> None:
         raise asyncio.CancelledError
 
 
-async def test_writes_are_acknowledged_from_the_journal(mongo: Mongo, database_is_embedded: bool) -> None:
-    concern = mongo.database.messages.write_concern.document
-    assert concern == ({"j": True} if database_is_embedded else {"j": True, "w": "majority"})
-    assert mongo.client.options.retry_writes is not database_is_embedded
+@pytest.mark.parametrize("embedded", [True, False])
+async def test_writes_are_acknowledged_from_the_journal(embedded: bool, database_uri: str, database_name: str) -> None:
+    opened = await open_mongo(database_uri, database=database_name, embedded=embedded)
+    concern = opened.database.messages.write_concern.document
+    await opened.close()
+    assert concern == ({"j": True} if embedded else {"j": True, "w": "majority"})
+    assert opened.client.options.retry_writes is not embedded
 
 
 async def test_dates_and_uuids_come_back_as_they_were_written(mongo: Mongo) -> None:

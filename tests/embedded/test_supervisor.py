@@ -103,6 +103,14 @@ async def test_a_started_child_answers_and_a_stopped_one_is_gone(make: Make) -> 
     await until(lambda: all(map(is_gone, members)))
 
 
+async def test_a_kill_leaves_nobody_behind(make: Make) -> None:
+    process = make(ECHO)
+    await process.start()
+    members = family(process.health.pid or 0)
+    await process.kill()
+    await until(lambda: all(map(is_gone, members)))
+
+
 async def test_a_killed_child_comes_back_on_its_port_and_tells_so(make: Make) -> None:
     restarts: list[int] = []
 
