@@ -116,7 +116,7 @@ class Core:
         background.every(RECHECK_SECONDS, "recheck", self.writer.recheck)
         background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)
         background.spawn("finish-deletions", services.groups.finish_deletions())
-        background.spawn("loop-lag", self.metrics.watch_loop())
+        background.watch("loop-lag", self.metrics.watch_loop())
 
 
 @dataclass

@@ -37,7 +37,11 @@ class Background:
                 await asyncio.sleep(seconds)
                 await self._guard(name, chore())
 
-        task = asyncio.create_task(loop(), name=f"chore:{name}")
+        self.watch(name, loop())
+
+    def watch(self, name: str, work: Coroutine[Any, Any, object]) -> None:
+        """Run until the drain, which does not wait for it."""
+        task = asyncio.create_task(self._guard(name, work), name=f"chore:{name}")
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 
