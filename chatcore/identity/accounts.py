@@ -52,10 +52,10 @@ class LoginGuard:
     FREE: Final = {"pair": 5, "account": 50, "address": 30}
     MAX_PAUSE_SECONDS: Final = {"pair": 900.0, "account": 10.0, "address": 900.0}
     FORGET_SECONDS: Final = 3600.0
-    MAX_ENTRIES: Final = 20_000
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, clock: Callable[[], float] = time.monotonic, max_entries: int = 20_000):
         self._clock = clock
+        self._max_entries = max_entries
         self._failures: dict[_GuardKey, _Failures] = {}
         self._trusted: OrderedDict[_GuardKey, None] = OrderedDict()
 
@@ -78,7 +78,7 @@ class LoginGuard:
         self._failures.pop(pair, None)
         self._trusted[pair] = None
         self._trusted.move_to_end(pair)
-        if len(self._trusted) > self.MAX_ENTRIES:
+        if len(self._trusted) > self._max_entries:
             self._trusted.popitem(last=False)
         for place in others:
             item = self._failures.get(place)
@@ -110,10 +110,10 @@ class LoginGuard:
         return ("pair", name_key, address), ("account", name_key), ("address", address)
 
     def _sweep(self, now: float) -> None:
-        if len(self._failures) < self.MAX_ENTRIES:
+        if len(self._failures) < self._max_entries:
             return
         kept = {place: item for place, item in self._failures.items() if now - item.last_at < self.FORGET_SECONDS}
-        worst = sorted(kept, key=lambda place: kept[place].blocked_until, reverse=True)[: self.MAX_ENTRIES // 2]
+        worst = sorted(kept, key=lambda place: kept[place].blocked_until, reverse=True)[: self._max_entries // 2]
         self._failures = {place: kept[place] for place in worst}
 
 

@@ -118,9 +118,9 @@ class ClaimRules:
 
     def _check_parties(self, payload: Mapping[str, Any]) -> None:
         party, audience = payload.get("azp"), payload.get("aud")
-        if "azp" in payload and self.authorized_parties is not None:
-            if not isinstance(party, str) or party not in self.authorized_parties:
-                refuse("The token was made for another application")
+        allowed = self.authorized_parties
+        if "azp" in payload and allowed is not None and (not isinstance(party, str) or party not in allowed):
+            refuse("The token was made for another application")
         audiences = audience if isinstance(audience, list) else [audience]
         if self.audience and self.audience not in audiences:
             refuse("The token was made for another service")

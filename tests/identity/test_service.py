@@ -10,13 +10,14 @@ import pytest
 from chatcore.contract.people import FindUsers, UpdateMe, UserSettings, UserSettingsChange
 from chatcore.errors import NotFound, TokenMissing, Unauthenticated, Unavailable, UserInactive
 from chatcore.identity.claims import Claims
+from chatcore.identity.directory import Directory
 from chatcore.identity.memory import MemoryIdentityStore
 from chatcore.identity.records import Profile, SessionRecord, UserRecord
 from chatcore.identity.service import Authenticated, Exported, Identity
 from chatcore.identity.sessions import Connection
 from chatcore.ports import Caller
 from tests.identity.conftest import Clock, RecordingFanout
-from tests.identity.people import claims
+from tests.identity.people import claims, user
 
 
 class CountingStore(MemoryIdentityStore):
@@ -404,12 +405,17 @@ async def test_a_change_in_another_process_is_seen_within_a_minute(town: Town, o
     assert (await town.identity.card("ada")).name == "Ada King"
 
 
-async def test_the_directory_forgets_the_least_recently_used(town: Town, store: CountingStore, clock: Clock) -> None:
-    directory = town.identity.directory
-    directory._capacity = 10
-    for number in range(30):
-        await town.sign_in(f"u{number}")
-    assert len(directory._entries) == 10
+async def test_the_directory_forgets_the_least_recently_used(store: CountingStore, clock: Clock) -> None:
+    directory = Directory(store, clock, capacity=3)
+    await store.save_profiles([user(name) for name in ("ada", "bob", "cleo", "dan")])
+    await directory.cards(["ada", "bob", "cleo"])
+    await directory.card("ada")
+    await directory.card("dan")
+    store.calls.clear()
+    await directory.cards(["ada", "cleo", "dan"])
+    assert store.calls == []
+    await directory.card("bob")
+    assert store.calls == [("find_users", 1)]
 
 
 async def test_people_are_found_by_name(town: Town) -> None:
