@@ -229,7 +229,7 @@ def climb_out(members: dict[str, bytes]) -> None:
 
 
 def start_at_the_root(members: dict[str, bytes]) -> None:
-    _rename_a_file(members, "/tmp/escaped")
+    _rename_a_file(members, "/escaped")
 
 
 def write_into_the_engine(members: dict[str, bytes]) -> None:
