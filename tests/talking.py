@@ -304,3 +304,10 @@ class People:
     async def close(self) -> None:
         for person in self._all:
             await person.leaves_the_line()
+
+
+async def eventually(condition: Callable[[], Any]) -> None:
+    """Fails only if the condition does not come true within seconds; returns as soon as it does."""
+    async with asyncio.timeout(SOON_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)
