@@ -154,7 +154,7 @@ class Unavailable(ChatError):
         "unavailable",
         503,
         True,
-        "The server cannot store this right now; nothing was saved",
+        "The server cannot answer this right now; try again (a tempId makes that safe)",
     )
 
 
