@@ -151,7 +151,7 @@ class SlowModeGate:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
-        self._open_at: dict[tuple[str, str], float] = {}
+        self._sent: dict[tuple[str, str], tuple[float, int]] = {}
         self._swept_at = clock()
 
     def require(self, group_id: str, user_id: str, seconds: int) -> None:
@@ -160,19 +160,20 @@ class SlowModeGate:
             return
         now = self._clock()
         self._sweep(now)
-        left = self._open_at.get((group_id, user_id), now) - now
+        sent_at, _ = self._sent.get((group_id, user_id), (-math.inf, 0))
+        left = sent_at + seconds - now  # by the pause of now: it may have been shortened since
         if left > 0:
             raise SlowMode(retry_after_ms=math.ceil(left * 1000))
-        self._open_at[group_id, user_id] = now + seconds
+        self._sent[group_id, user_id] = (now, seconds)
 
     def release(self, group_id: str, user_id: str) -> None:
         """The message was not sent after all, so its pause does not count."""
-        self._open_at.pop((group_id, user_id), None)
+        self._sent.pop((group_id, user_id), None)
 
     def __len__(self) -> int:
-        return len(self._open_at)
+        return len(self._sent)
 
     def _sweep(self, now: float) -> None:
         if now - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = now
-            self._open_at = {place: open_at for place, open_at in self._open_at.items() if open_at > now}
+            self._sent = {place: sent for place, sent in self._sent.items() if sum(sent) > now}
