@@ -26,11 +26,12 @@ from chatcore.contract.groups import Group, GroupJoined, GroupMembers, Groups, J
 from chatcore.contract.messages import MessagePage, MessageSent, Pins, SyncedGroup
 from chatcore.contract.people import AuthenticationSuccess, Me, Users
 from chatcore.contract.presence import OnlineUsers
-from chatcore.errors import ChatError, Draining
+from chatcore.errors import ChatError, Conflict, Draining
 
 S = TypeVar("S", bound=Shape)
 ACK_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 30.0
+MAX_CONFLICTS, CONFLICT_PAUSE_SECONDS = 5, 0.1
 
 
 class Client:
@@ -293,7 +294,7 @@ class Client:
 
     async def _command(self, event: str, payload: dict[str, Any]) -> Any:
         assert self._session is not None, "not started yet"
-        waited = False
+        waited, lost, conflicts = False, False, 0
         while True:
             try:
                 data = await self._session.call(event, payload, timeout_seconds=ACK_SECONDS)
@@ -302,6 +303,13 @@ class Client:
             except LinkLost:
                 if self._session.failure is not None:
                     raise
+                lost = True
+            except Conflict:
+                # The first try may still be under way in the server, and is what the repeat conflicts with.
+                conflicts += 1
+                if not lost or conflicts > MAX_CONFLICTS:
+                    raise
+                await asyncio.sleep(CONFLICT_PAUSE_SECONDS)
             except Draining as draining:
                 await asyncio.sleep(_pause(draining))
             except ChatError as refused:
