@@ -1,6 +1,7 @@
 """All frames of one turn of the event loop leave in one write for each session."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,21 @@ class Outbox:
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._flush)
         self._waiting.append(session)
+
+    def add_frame(self, sessions: "Iterable[Session]", frame: bytes, skipped: "Session | None") -> None:
+        """The same frame for all of them but one. This loop runs once for each delivery of the server."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._flush)
+        wait = self._waiting.append
+        for session in sessions:
+            if session is skipped:
+                continue
+            pending = session.pending
+            if pending is None:
+                session.pending = [frame]
+                wait(session)
+            else:
+                pending.append(frame)
 
     def _flush(self) -> None:
         now, self._waiting = self._waiting[:SESSIONS_PER_TURN], self._waiting[SESSIONS_PER_TURN:]

@@ -45,6 +45,8 @@ class Packet:
 def read_packet(text: str) -> Packet:
     """Raises MalformedPacketError or ForbiddenPacketError."""
     kind = text[:1]
+    if kind == EVENT and text[1:2] != "/":
+        return _read_event(text)
     if kind in (BINARY_EVENT, BINARY_ACK) and kind:
         raise ForbiddenPacketError("binary")
     if kind not in (CONNECT, DISCONNECT, EVENT, ACK) or not kind:
@@ -55,6 +57,20 @@ def read_packet(text: str) -> Packet:
     packet = Packet(kind, namespace, ack_id, data, unreadable)
     _require_shape(packet)
     return packet
+
+
+def _read_event(text: str) -> Packet:
+    """The way of nearly all packets: an event for the main namespace."""
+    start = text.find("[")
+    digits = text[1:start] if start > 0 else "?"
+    if digits and (len(digits) > MAX_ACK_ID_DIGITS or not (digits.isascii() and digits.isdigit())):
+        raise MalformedPacketError
+    data, unreadable = read_json(text[start:])
+    if type(data) is not list or not data:
+        raise MalformedPacketError
+    if type(data[0]) is not str or data[0] in RESERVED_EVENTS:
+        raise ForbiddenPacketError("event_name")
+    return Packet(EVENT, "/", digits or None, data, unreadable)
 
 
 def read_json(text: str) -> tuple[Any, Unreadable | None]:

@@ -81,23 +81,16 @@ class SocketServer:
         sessions = self._rooms.sessions(room)
         if not sessions:
             return 0
-        frame = frames.event_frame(event, data)
         skipped = self._connections.get(skip) if skip is not None else None
         skipped_session = skipped.session if skipped is not None else None
-        add = self.engine.outbox.add
-        dropped = 0
-        for session in sessions:
-            if session is skipped_session:
-                dropped += 1
-            elif volatile and session.is_behind:
-                dropped += 1
-                self.metrics.volatile_dropped(1)
-            elif session.pending is None:
-                session.pending = [frame]
-                add(session)
-            else:
-                session.pending.append(frame)
-        recipients = len(sessions) - dropped
+        recipients = len(sessions) - (skipped_session in sessions)
+        if volatile:
+            ready = [session for session in sessions if not session.is_behind or session is skipped_session]
+            self.metrics.volatile_dropped(len(sessions) - len(ready))
+            recipients -= len(sessions) - len(ready)
+            self.engine.outbox.add_frame(ready, frames.event_frame(event, data), skipped_session)
+        else:
+            self.engine.outbox.add_frame(sessions, frames.event_frame(event, data), skipped_session)
         self.metrics.packets_sent(recipients)
         return recipients
 

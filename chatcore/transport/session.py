@@ -164,18 +164,17 @@ class Session(AsyncSocket):
         pending, self.pending = self.pending, None
         if not pending:
             return
-        if self.transport is None or self.upgrading:
+        transport = self.transport
+        if transport is None or self.upgrading:
             self._queue_for_poll(pending)
         else:
-            self._write(pending)
+            self._write(transport, pending)
 
-    def _write(self, written: Sequence[bytes]) -> None:
-        transport = self.transport
-        assert transport is not None
+    def _write(self, transport: asyncio.Transport, written: Sequence[bytes]) -> None:
         transport.write(written[0] if len(written) == 1 else b"".join(written))
         if transport.get_write_buffer_size():
             self._note_backlog(written)
-        elif self.backlog is not None:
+        else:
             self.backlog = None
 
     def _note_backlog(self, written: Sequence[bytes]) -> None:
@@ -307,7 +306,7 @@ class Session(AsyncSocket):
         self.upgrading = False
         self.upgraded = True
         if self.queue:
-            self._write(self.take_queue())
+            self._write(transport, self.take_queue())
         self.queue = None
 
     async def lost(self) -> None:
