@@ -17,7 +17,7 @@ from chatcore.contract.messages import (
     MessageUpdated,
     SendMessage,
 )
-from chatcore.errors import CapabilityUnavailable, ChatError, Conflict, Forbidden
+from chatcore.errors import CapabilityUnavailable, ChatError, Conflict, Forbidden, NotFound
 from chatcore.groups.membership import Clock
 from chatcore.groups.permissions import Action, allows, authorize
 from chatcore.groups.records import Room
@@ -111,11 +111,11 @@ class Messages:
         if request.media_id is not None or request.type != "text":
             raise CapabilityUnavailable("This server does not take images and files yet", field="type")
         content = checked_content(request.content)
-        if request.reply_to is not None:
-            await self._log.require_message(room, caller, request.reply_to, field="replyTo")
         now = self._clock()
         temp_id = request.temp_id
         row_id = keyed_id(self._secret, room.id, caller.user_id, temp_id) if temp_id else new_id(now)
+        if request.reply_to is not None:
+            await self._require_answerable(room, caller, row_id, request.reply_to)
         row = Row(
             id=row_id,
             group_id=room.id,
@@ -129,6 +129,14 @@ class Messages:
         )
         key = self._vault.known_key(room.id) or await self._vault.key_of(room.id)
         return replace(row, sealed=key.seal(row.place, content.encode())), content
+
+    async def _require_answerable(self, room: Room, caller: Caller, row_id: str, reply_to: str) -> None:
+        """A retry may come after the message it answers was deleted; its own first try counts."""
+        try:
+            await self._log.require_message(room, caller, reply_to, field="replyTo")
+        except (Conflict, NotFound):
+            if row_id not in await self._journal.by_ids([row_id]):
+                raise
 
     def _repeated(self, row: Row, first: Row, request: SendMessage) -> MessageSent:
         if first.fingerprint != row.fingerprint:
@@ -159,6 +167,10 @@ class Messages:
         if row.sender_id != caller.user_id or row.type != "text":
             raise Forbidden("Only the author edits a message")
         content = checked_content(request.content)
+        (before,) = await self._rendering.messages([row])
+        if content == before.content:
+            head = self._rooms.head(room.id)
+            return MessageUpdated(group_id=room.id, seq=head.seq, message_seq=row.seq, message=before)
         now = self._clock()
         edited = replace(row, rev=row.rev + 1, updated_at=now, mentions=await self._mentions(room, content))
         key = await self._vault.key_of(room.id)
