@@ -4,6 +4,7 @@ Only signatures stand here. What a command needs is imported when it runs, so th
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -68,6 +69,45 @@ def doctor() -> None:
     from chatcore.cli.doctor import run  # noqa: PLC0415
 
     run()
+
+
+@app.command()
+def loadtest(  # noqa: PLR0917 - options, all given by name
+    url: Url = "",
+    clients: Annotated[int, typer.Option(min=2, help="How many clients.")] = 200,
+    groups: Annotated[int, typer.Option(min=1, help="In how many groups; each client is in one.")] = 20,
+    rate: Annotated[float, typer.Option(help="Messages a second in all, whatever the server does.")] = 100.0,
+    closed: Annotated[bool, typer.Option("--closed", help="Instead: each sends when its last is answered.")] = False,
+    seconds: Annotated[float, typer.Option(help="For how long, 600 at most.")] = 15.0,
+    warmup: Annotated[float, typer.Option(min=0, help="Seconds before, not timed.")] = 2.0,
+    message_bytes: Annotated[int, typer.Option(help="Size of a message.")] = 120,
+    storm: Annotated[bool, typer.Option("--storm", help="Half-way, cut all clients at once.")] = False,
+    slow_readers: Annotated[int, typer.Option(min=0, help="Clients that stop reading.")] = 0,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that hold the clients.")] = 1,
+    token_file: Annotated[Path | None, typer.Option(help="One token a line, for each client one.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the result here as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots here.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the test's groups there.")] = False,
+    own: Annotated[bool, typer.Option("--i-own-this-server", help="Needed for any address but loopback.")] = False,
+) -> None:
+    """Put load on a server, measure it, and check that nobody missed anything."""
+    from chatcore.cli.loadtest import run  # noqa: PLC0415
+    from chatcore.loadtest.plan import Plan  # noqa: PLC0415
+
+    plan = Plan(
+        url=url.rstrip("/"),
+        clients=clients,
+        groups=groups,
+        mode="closed" if closed else "open",
+        rate=rate,
+        seconds=seconds,
+        warmup_seconds=warmup,
+        message_bytes=message_bytes,
+        storm=storm,
+        slow_readers=slow_readers,
+        processes=processes,
+    )
+    run(plan, token_file=token_file, own=own, keep=keep, json=json, html=html)
 
 
 # Parsed by the app of their own module, which reads archives and the database's format and takes long to import.
