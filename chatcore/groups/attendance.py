@@ -24,10 +24,16 @@ class Attendance:
         """A connection signed in: it enters its groups' rooms. Returns the groups as `user_groups` shows them."""
         assert caller.connection_id is not None
         groups = await self._groups.groups_of(caller.user_id)
+        groups = [group for group in groups if self._still_belongs(caller, group.id)]
         for group in groups:
             self._fanout.enter(group.id, connection_id=caller.connection_id)
         self._presence.connected(caller, [group.id for group in groups])
         return groups
+
+    def _still_belongs(self, caller: Caller, group_id: str) -> bool:
+        """Who is removed while the groups are read must not enter a room that nobody would take them out of."""
+        room = self._groups.rooms.loaded(group_id)
+        return room is not None and room.record.is_active and caller.user_id in room.members
 
     def depart(self, caller: Caller) -> None:
         self._typing.disconnected(caller)

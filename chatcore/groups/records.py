@@ -62,13 +62,17 @@ class InviteRecord:
 
 @dataclass(slots=True)
 class Room:
-    """A loaded group: its record, its members, its newest message. Changed only when the change is committed."""
+    """A loaded group: its record, its members, its newest message. Changed only when the change is committed.
+
+    `outdated` says that the log tells of a change of settings which the record does not have.
+    """
 
     record: GroupRecord
     members: dict[str, MemberRecord]
     last_message: Row | None = None
     sent_at: dict[str, float] = field(default_factory=dict)
     unsaved_reads: set[str] = field(default_factory=set)
+    outdated: bool = False
 
     @property
     def id(self) -> str:

@@ -37,11 +37,14 @@ class Rooms:
         return len(self._rooms)
 
     def loaded(self, group_id: str) -> Room | None:
-        return self._rooms.get(group_id)
+        room = self._rooms.get(group_id)
+        if room is not None:
+            self._rooms.move_to_end(group_id)
+        return room
 
     async def load(self, group_id: str) -> Room:
         """Raises NotFound. Many who ask for one group at once share the work."""
-        room = self._rooms.get(group_id) or await self._load_once(group_id)
+        room = self.loaded(group_id) or await self._load_once(group_id)
         if room is None or not room.record.is_active:
             raise NotFound("There is no such group, or you are not a member of it")
         return room
@@ -72,7 +75,7 @@ class Rooms:
         return await asyncio.shield(task)
 
     async def _read(self, group_id: str) -> Room | None:
-        """Members and read state as stored at the checkpoint, then the log after it, replayed."""
+        """Members and read state as stored at the checkpoint or later, then the log after it, replayed."""
         record = await self._store.find(group_id)
         if record is None:
             return None
@@ -83,17 +86,43 @@ class Rooms:
         while recent:
             for row in recent:
                 head = Head(row.seq, row.n, row.p)
+                if row.seq > seq:
+                    self._replay(room, row)
                 self.note(room, row, replay=row.seq > seq)
             recent = await self._journal.window(group_id, head.seq, head.seq + LOAD_ROWS)
+        if room.outdated:
+            await self._read_record(room)
         self._rooms[group_id] = room
         self.writer.set_head(group_id, head)
         self._evict()
         return room
 
+    def _replay(self, room: Room, row: Row) -> None:
+        """Another process may have changed members or settings after they were read, and before the log was."""
+        if row.kind == "membership":
+            known = room.members.get(row.data["userId"])
+            if known is None or known.joined_seq < row.seq:
+                self.apply_membership(room, row)
+        elif row.kind == "group":
+            room.outdated = True
+
+    async def _read_record(self, room: Room) -> None:
+        fresh = await self._store.find(room.id)
+        if fresh is None:
+            room.record.is_active = False
+        else:
+            room.record = fresh
+        room.outdated = False
+
     def _evict(self) -> None:
-        """Forget groups that nobody touched for long; those with unsaved read state stay."""
-        for group_id in list(self._rooms)[: max(0, len(self._rooms) - MAX_ROOMS)]:
-            if not self._rooms[group_id].unsaved_reads and not self._behind.get(group_id):
+        """Forget the groups asked for least lately; those with unsaved read state or something to write stay."""
+        excess = len(self._rooms) - MAX_ROOMS
+        if excess <= 0:
+            return
+        busy = self.writer.busy_with()
+        for group_id in list(self._rooms)[:excess]:
+            room = self._rooms[group_id]
+            if not room.unsaved_reads and not self._behind.get(group_id) and group_id not in busy:
                 self.drop(group_id)
 
     def note(self, room: Room, row: Row, *, replay: bool = True) -> None:
@@ -164,10 +193,6 @@ class Rooms:
             if row.kind == "membership":
                 self.apply_membership(room, row)
             if row.kind == "group":
-                fresh = await self._store.find(group_id)
-                if fresh is None:
-                    room.record.is_active = False
-                else:
-                    room.record = fresh
+                await self._read_record(room)
             self.note(room, row)
         return room

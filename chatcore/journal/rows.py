@@ -92,11 +92,11 @@ class SeqTaken(Exception):
 
 
 class IdTaken(Exception):
-    """A row with this id is stored already: the entry is a retry."""
+    """A row with this id is stored already: the entry is a retry, and `row` is the first one."""
 
-    def __init__(self, row_id: str):
-        super().__init__(row_id)
-        self.row_id = row_id
+    def __init__(self, row: Row):
+        super().__init__(row.id)
+        self.row = row
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
+import pymongo
 from bson import Binary, ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.read_concern import ReadConcern
 
 from chatcore.errors import Conflict
 from chatcore.journal.rows import Change, IdTaken, Inserted, Row, SeqTaken
-from chatcore.mongo import Index, translate_errors
+from chatcore.mongo import DUPLICATE_KEY, OPERATION_MS, Index, translate_errors
 from chatcore.vault.envelope import Sealed
 
 INDEXES = (
@@ -40,7 +42,10 @@ class JournalStore(Protocol):
         """Rows with `after < seq <= up_to`, in order."""
         ...
 
-    async def by_ids(self, ids: Iterable[str]) -> dict[str, Row]: ...
+    async def by_ids(self, ids: Iterable[str]) -> dict[str, Row]:
+        """Only rows that survive the loss of any one server: an answer may rest on them."""
+        ...
+
     async def erase_group(self, group_id: str, after: int, up_to: int) -> None: ...
     def content_replaced(self, row: Row) -> Change:
         """Conflict where the message was edited or deleted since it was read."""
@@ -63,6 +68,7 @@ class MongoJournalStore:
     def __init__(self, database: AsyncDatabase[Document]):
         self._client = database.client
         self._messages = database["messages"]
+        self._confirmed = self._messages.with_options(read_concern=ReadConcern("majority"))
         self._erasures = database["erasures"]
 
     @translate_errors
@@ -70,9 +76,10 @@ class MongoJournalStore:
         try:
             await self._messages.insert_many([_document(row) for row in rows], ordered=True)
         except BulkWriteError as error:
-            index = int(error.details["writeErrors"][0]["index"])
-            if error.details["writeErrors"][0].get("code") != 11000:
-                raise
+            failures = error.details.get("writeErrors", [])
+            if error.details.get("writeConcernErrors") or not failures or failures[0].get("code") != DUPLICATE_KEY:
+                raise  # what precedes the failure is there, but not confirmed to be durable
+            index = int(failures[0]["index"])
             return Inserted(index, await self._clash(rows[index]))
         return Inserted(len(rows))
 
@@ -89,12 +96,14 @@ class MongoJournalStore:
                 await change(session, rows)
 
         try:
-            async with self._client.start_session() as session:
-                await session.with_transaction(work)
+            # The driver would run a transaction that meets a dead server again and again for 120 s.
+            with pymongo.timeout(OPERATION_MS / 1000):
+                async with self._client.start_session() as session:
+                    await session.with_transaction(work)
         except DuplicateKeyError as error:
-            for row in rows:
-                if await self._clash(row) == "id":
-                    raise IdTaken(row.id) from None
+            ids = [ObjectId(row.id) for row in rows]
+            if stored := await self._messages.find_one({"_id": {"$in": ids}}):
+                raise IdTaken(_row(stored)) from None
             if set((error.details or {}).get("keyPattern", {})) == {"groupId", "seq"}:
                 raise SeqTaken from None
             raise Conflict("Somebody did this at the same moment; look again") from None
@@ -111,7 +120,7 @@ class MongoJournalStore:
         wanted = [ObjectId(id_) for id_ in ids]
         if not wanted:
             return {}
-        rows = [_row(document) for document in await self._messages.find({"_id": {"$in": wanted}}).to_list()]
+        rows = [_row(document) for document in await self._confirmed.find({"_id": {"$in": wanted}}).to_list()]
         return {row.id: row for row in rows}
 
     @translate_errors
@@ -240,18 +249,19 @@ class MemoryJournalStore:
         self._by_id[row.id] = row
 
     async def insert(self, rows: Sequence[Row]) -> Inserted:
-        await asyncio.sleep(0)
-        for index, row in enumerate(rows):
-            if clash := self._clash(row):
-                return Inserted(index, clash)
-            self._put(row)
-        return Inserted(len(rows))
+        async with self._one_writer:
+            await asyncio.sleep(0)
+            for index, row in enumerate(rows):
+                if clash := self._clash(row):
+                    return Inserted(index, clash)
+                self._put(row)
+            return Inserted(len(rows))
 
     async def transact(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:
         async with self._one_writer:
             for row in rows:
                 if clash := self._clash(row):
-                    raise IdTaken(row.id) if clash == "id" else SeqTaken
+                    raise IdTaken(self._by_id[row.id]) if clash == "id" else SeqTaken
             for change in changes:
                 await change(None, rows)
             for row in rows:

@@ -6,32 +6,26 @@ There is one writer per process, so an idle server commits at once and a busy on
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 
-from chatcore.errors import ChatError, Unavailable
+from chatcore.errors import ChatError, NotFound, Unavailable
+from chatcore.journal.pending import Doubts, Pending, Queue, fold_repeats
 from chatcore.journal.rows import Entry, Head, IdTaken, Row, SeqTaken
 from chatcore.journal.store import JournalStore
 
-MAX_BATCH = 64
 CATCH_UP_ROWS = 200
-SETTLE_SECONDS = 3.0
+ANSWER_SECONDS = 2.75  # a send answers within 3 s, whatever the database does
+LOOK_SECONDS = 0.2
+SETTLE_SECONDS = 1.0
 MAX_QUEUED = 20_000
-
-
-@dataclass(slots=True)
-class _Pending:
-    entry: Entry
-    done: asyncio.Future[Sequence[Row]]
-    rows: list[Row] = field(default_factory=list)
+MAX_FRUITLESS = 20
 
 
 class Writer:
     """Assigns `seq`, commits, delivers. `append` returns the rows as stored.
 
-    `load_head` finds the end of a group's log at its first use; `missed` is awaited with rows that other processes
-    appended, before anything of ours comes after them; `committed` hears of each write's rows and seconds.
+    `load_head` finds a group's end at first use; `missed` is awaited with rows that other processes appended, before
+    anything of ours comes after them; `committed` hears of each durable write (rows, seconds).
     """
 
     def __init__(
@@ -47,9 +41,11 @@ class Writer:
         self._missed = missed
         self._committed = committed
         self._heads: dict[str, Head] = {}
-        self._queue: deque[_Pending] = deque()
+        self._queue = Queue()
+        self._in_flight: list[Pending] = []
+        self._doubts = Doubts()
         self._task: asyncio.Task[None] | None = None
-        self._doubtful: set[str] = set()
+        self._clock: asyncio.TimerHandle | None = None
         self._one_at_a_time = asyncio.Lock()
 
     def __len__(self) -> int:
@@ -67,16 +63,21 @@ class Writer:
     def forget(self, group_id: str) -> None:
         self._heads.pop(group_id, None)
 
+    def busy_with(self) -> set[str]:
+        """Groups for which something is queued or under way: they must stay loaded."""
+        return {pending.entry.group_id for pending in (*self._queue, *self._in_flight)}
+
     async def append(self, entry: Entry) -> Sequence[Row]:
         """Commit the entry durably and return its rows as stored.
 
-        Raises IdTaken for a retry, whatever `authorize` raises, Unavailable where the database does not answer in time.
-        A caller that is cancelled does not take its entry out of the queue: it may still be stored.
+        Raises IdTaken for a retry, whatever `authorize` raises, and Unavailable after `ANSWER_SECONDS`: an entry that
+        waited that long in the queue is not stored any more; one that was under way may be, and is then delivered. A
+        caller that is cancelled does not take its entry out of the queue: it may still be stored.
         """
         if len(self._queue) >= MAX_QUEUED:
             raise Unavailable("The server cannot store this fast; try again", retry_after_ms=1_000)
-        pending = _Pending(entry, asyncio.get_running_loop().create_future())
-        self._queue.append(pending)
+        pending = Pending(entry, asyncio.get_running_loop().create_future())
+        self._queue.add(pending)
         if self._task is None:
             self._task = asyncio.create_task(self._drain(), name="journal-writer")
         return await asyncio.shield(pending.done)
@@ -86,85 +87,157 @@ class Writer:
         async with self._one_at_a_time:
             await self._read_missed(group_id)
 
+    async def recheck(self) -> None:
+        """Deliver rows that were stored after we had given up on them."""
+        for group_id in self._doubts:
+            try:
+                await self.catch_up(group_id)
+            except Unavailable:
+                return  # the database is still away; the next round asks again
+            except Exception as error:  # noqa: BLE001 - other groups must not wait for this one
+                raise_later(error)
+            head = self._heads.get(group_id)
+            self._doubts.looked(group_id, None if head is None else head.seq, time.monotonic())
+
     async def idle(self) -> None:
         """Until everything queued is settled."""
         while self._task is not None:
             await asyncio.shield(self._task)
 
+    # --- the queue
+
     async def _drain(self) -> None:
+        self._watch_the_clock()
         try:
             while self._queue:
                 async with self._one_at_a_time:
-                    await self._commit(self._take())
+                    self._in_flight = self._queue.take()
+                    await self._commit(self._in_flight)
         finally:
-            self._task = None
+            self._task, self._in_flight = None, []
+            assert self._clock is not None
+            self._clock.cancel()
 
-    def _take(self) -> list[_Pending]:
-        """The next transaction alone, or as many plain entries as stand before it."""
-        batch = [self._queue.popleft()]
-        if batch[0].entry.changes:
-            return batch
-        rows = len(batch[0].entry.rows)
-        while self._queue and not self._queue[0].entry.changes and rows < MAX_BATCH:
-            rows += len(self._queue[0].entry.rows)
-            batch.append(self._queue.popleft())
-        return batch
+    def _watch_the_clock(self) -> None:
+        self._clock = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._answer_late)
 
-    async def _commit(self, batch: list[_Pending]) -> None:
+    def _answer_late(self) -> None:
+        """What has not been tried yet is withdrawn; what is under way is settled later, its caller told now."""
+        moment = time.monotonic() - ANSWER_SECONDS
+        for pending in self._queue.take_older_than(moment):
+            pending.failed(Unavailable())
+        for pending in self._in_flight:
+            if pending.since < moment:
+                pending.answer(Unavailable())
+        self._watch_the_clock()
+
+    async def _commit(self, batch: list[Pending]) -> None:
+        """Nobody is left waiting, whatever goes wrong."""
+        known = await self._with_heads(batch)
+        if not known:
+            return
+        failure: ChatError = Unavailable()
+        started = time.monotonic()
         try:
-            for group_id in {pending.entry.group_id for pending in batch}:
-                if group_id not in self._heads:
-                    self.set_head(group_id, await self._load_head(group_id))
-            started = time.monotonic()
-            await (self._transact(batch[0]) if batch[0].entry.changes else self._insert(batch))
-            self._committed(sum(len(pending.rows) for pending in batch), time.monotonic() - started)
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
-            failure = error if isinstance(error, ChatError) else Unavailable()
-            await self._settle([pending for pending in batch if not pending.done.done()], failure)
-            if not isinstance(error, ChatError):
-                raise_later(error)
+            await (self._transact(known[0]) if known[0].entry.changes else self._insert(known))
+            self._committed(sum(len(pending.rows) for pending in known), time.monotonic() - started)
+        except ChatError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - what is stored decides
+            raise_later(error)
+        if tried := [pending for pending in known if not pending.settled]:
+            await self._settle(tried, failure)
 
-    async def _insert(self, batch: list[_Pending]) -> None:
-        waiting = self._fold_repeats(batch)
+    async def _with_heads(self, batch: list[Pending]) -> list[Pending]:
+        """Look up groups that are new to the writer; one that is gone fails alone."""
+        for group_id in dict.fromkeys(pending.entry.group_id for pending in batch):
+            if group_id not in self._heads:
+                try:
+                    self.set_head(group_id, await self._load_head(group_id))
+                except Exception as error:  # noqa: BLE001 - told to those who wait for this group
+                    self._fail_group(batch, group_id, error)
+        return [pending for pending in batch if not pending.settled]
+
+    def _fail_group(self, batch: list[Pending], group_id: str, error: Exception) -> None:
+        """For entries of which nothing is stored."""
+        if not isinstance(error, ChatError):
+            raise_later(error)
+        for pending in batch:
+            if pending.entry.group_id == group_id and not pending.settled:
+                pending.failed(error if isinstance(error, ChatError) else Unavailable())
+
+    # --- one write
+
+    async def _insert(self, batch: list[Pending]) -> None:
+        waiting, repeats = fold_repeats(batch)
+        self._queue.put_back(repeats)
+        for pending in repeats:
+            batch.remove(pending)
+        fruitless = 0
         while waiting := self._authorized(waiting):
             ahead: dict[str, Head] = {}
             rows = [row for pending in waiting for row in self._number(pending, ahead)]
             outcome = await self._store.insert(rows)
             waiting = self._resolve(waiting, outcome.count)
             if outcome.clash == "id":
-                repeat = waiting.pop(0)
-                self._fail(repeat, IdTaken(repeat.rows[0].id))
+                await self._refuse_repeat(waiting.pop(0))
             elif outcome.clash == "seq":
-                await self._read_missed(waiting[0].entry.group_id)
+                moved = await self._give_way(waiting, waiting[0].entry.group_id, fruitless)
+                fruitless = 0 if moved else fruitless + 1
 
-    def _fold_repeats(self, batch: list[_Pending]) -> list[_Pending]:
-        """Of two entries with one id in a batch, the second is a retry: it goes after the first is stored."""
-        seen: set[str] = set()
-        kept: list[_Pending] = []
-        for pending in batch:
-            first = pending.entry.rows[0].id
-            if first in seen:
-                self._queue.appendleft(pending)
-            else:
-                seen.add(first)
-                kept.append(pending)
-        return kept
-
-    async def _transact(self, pending: _Pending) -> None:
+    async def _transact(self, pending: Pending) -> None:
+        fruitless = 0
         while self._authorized([pending]):
             rows = self._number(pending, {})
             try:
                 await self._store.transact(rows, pending.entry.changes)
             except SeqTaken:
-                await self._read_missed(pending.entry.group_id)
-            except IdTaken as error:
-                self._fail(pending, error)
+                moved = await self._give_way([pending], pending.entry.group_id, fruitless)
+                fruitless = 0 if moved else fruitless + 1
+            except IdTaken:  # its ids are fresh: an earlier commit landed, and its answer was lost
+                await self._settle([pending], Unavailable())
                 return
             else:
                 self._resolve([pending], len(rows))
                 return
 
-    def _number(self, pending: _Pending, ahead: dict[str, Head]) -> list[Row]:
+    async def _give_way(self, waiting: list[Pending], group_id: str, fruitless: int) -> bool:
+        """Another process was first: read what it wrote; whether the log's end moved.
+
+        It may not have, for some moments, where a majority has to confirm rows first. How often one is overtaken has
+        no limit but the callers' patience: a transaction takes longer than the plain writes it competes with.
+        """
+        if fruitless > MAX_FRUITLESS:
+            self._fail_group(waiting, group_id, Unavailable())
+            return False
+        before = self._heads.get(group_id)
+        try:
+            await self._read_missed(group_id)
+        except Exception as error:  # noqa: BLE001 - told to those who wait for this group
+            self._fail_group(waiting, group_id, error)
+            return False
+        if moved := self._heads.get(group_id) != before:
+            return moved
+        await asyncio.sleep(0.005 * (fruitless + 1))
+        return False
+
+    async def _refuse_repeat(self, pending: Pending) -> None:
+        """A retry: answer with the row that is stored, once it is durable and everybody has been told of it.
+
+        A first try that was given up as lost may have landed without anybody here knowing.
+        """
+        row_id = pending.rows[0].id
+        stored = (await self._look_up([row_id], until_there=True)).get(row_id)
+        if stored is None:
+            pending.failed(Unavailable())
+            self._doubts.add(pending.rows[0], time.monotonic())
+            return
+        head = self._heads.get(stored.group_id)
+        if head is not None and stored.seq > head.seq:
+            await self._give_way([pending], stored.group_id, 0)
+        pending.failed(IdTaken(stored))
+
+    def _number(self, pending: Pending, ahead: dict[str, Head]) -> list[Row]:
         """Give the entry's rows the next places; `ahead` holds the ends of logs as they will be after this batch."""
         group_id = pending.entry.group_id
         head = ahead.get(group_id) or self._heads[group_id]
@@ -176,7 +249,7 @@ class Writer:
         ahead[group_id] = head
         return pending.rows
 
-    def _resolve(self, waiting: list[_Pending], stored_rows: int) -> list[_Pending]:
+    def _resolve(self, waiting: list[Pending], stored_rows: int) -> list[Pending]:
         """Deliver the entries whose rows are stored, in order; the rest is returned."""
         index = 0
         while index < len(waiting) and stored_rows >= len(waiting[index].rows):
@@ -185,74 +258,90 @@ class Writer:
             index += 1
         return waiting[index:]
 
-    def _deliver(self, pending: _Pending) -> None:
+    def _deliver(self, pending: Pending) -> None:
         last = pending.rows[-1]
-        self._heads[pending.entry.group_id] = Head(last.seq, last.n, last.p)
+        if pending.entry.group_id in self._heads:
+            self._heads[pending.entry.group_id] = Head(last.seq, last.n, last.p)
         try:
             pending.entry.deliver(pending.rows)
         except Exception as error:  # noqa: BLE001 - the rows are stored: whoever waits must learn it
             raise_later(error)
-        if not pending.done.done():
-            pending.done.set_result(pending.rows)
+        pending.stored(pending.rows)
 
-    def _authorized(self, waiting: list[_Pending]) -> list[_Pending]:
+    def _authorized(self, waiting: list[Pending]) -> list[Pending]:
         """Entries that may still go on, now that everything committed so far is applied."""
-        kept: list[_Pending] = []
+        kept: list[Pending] = []
         for pending in waiting:
             try:
+                if pending.settled or pending.done.done():  # given up, and not stored by the tries before
+                    raise Unavailable()
+                if pending.entry.group_id not in self._heads:
+                    raise NotFound("There is no such group, or you are not a member of it")
                 if pending.entry.authorize is not None:
                     pending.entry.authorize()
                 kept.append(pending)
             except ChatError as refusal:
-                self._fail(pending, refusal)
+                pending.failed(refusal)
         return kept
 
     async def _read_missed(self, group_id: str) -> None:
-        head = self._heads.get(group_id)
-        while head is not None:
-            rows = await self._store.window(group_id, head.seq, head.seq + CATCH_UP_ROWS)
+        """Apply and deliver what stands after the known end, as far as it is without holes."""
+        while (head := self._heads.get(group_id)) is not None:
+            rows = _without_holes(await self._store.window(group_id, head.seq, head.seq + CATCH_UP_ROWS), head.seq)
             if not rows:
                 return
             await self._missed(group_id, rows)
-            head = self._heads[group_id] = Head(rows[-1].seq, rows[-1].n, rows[-1].p)
+            if group_id in self._heads:
+                self._heads[group_id] = Head(rows[-1].seq, rows[-1].n, rows[-1].p)
 
-    async def _settle(self, waiting: list[_Pending], failure: ChatError) -> None:
-        """After a lost answer the rows' ids tell what is stored; what cannot be told in time is `unavailable`.
+    # --- after a lost answer
 
-        A refused row may still turn up: its group stays in doubt until `recheck` has looked again.
-        """
-        stored: dict[str, Row] = {}
-        if waiting and failure.retryable:
-            stored = await self._look_up([row.id for pending in waiting for row in pending.entry.rows])
-        for pending in waiting:
-            found = [stored[row.id] for row in pending.entry.rows if row.id in stored]
-            if len(found) == len(pending.entry.rows):
+    async def _settle(self, tried: list[Pending], failure: ChatError) -> None:
+        """The rows' ids tell what is stored; what cannot be told in time is refused, and stays in doubt."""
+        sent = [row.id for pending in tried for row in pending.rows]
+        stored = await self._look_up(sent) if failure.retryable else {}
+        for pending in tried:
+            found = [stored[row.id] for row in pending.rows if row.id in stored]
+            if not pending.rows or len(found) < len(pending.rows):
+                pending.failed(failure)
+                if failure.retryable and pending.rows:
+                    self._doubts.add(pending.rows[-1], time.monotonic())
+            elif self._is_next(pending, found):
                 pending.rows = found
                 self._deliver(pending)
             else:
-                self._fail(pending, failure)
-                self._doubtful.add(pending.entry.group_id)
+                pending.failed(IdTaken(found[0]))
 
-    async def recheck(self) -> None:
-        """Deliver rows that were stored after we had given up on them."""
-        for group_id in list(self._doubtful):
-            await self.catch_up(group_id)
-            self._doubtful.discard(group_id)
+    def _is_next(self, pending: Pending, found: list[Row]) -> bool:
+        """Whether these are our rows right after the known end, and not those of an earlier send under the same id."""
+        head = self._heads.get(pending.entry.group_id)
+        same = all(mine.fingerprint == theirs.fingerprint for mine, theirs in zip(pending.rows, found, strict=True))
+        return head is not None and found[0].seq == head.seq + 1 and same
 
-    async def _look_up(self, ids: list[str]) -> dict[str, Row]:
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                return await self._store.by_ids(ids)
-            except Unavailable:
-                await asyncio.sleep(0.1)
+    async def _look_up(self, ids: list[str], *, until_there: bool = False) -> dict[str, Row]:
+        """Rows with these ids that are durable; empty where the database does not tell in time."""
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while ids:
+                    try:
+                        found = await self._store.by_ids(ids)
+                        if found or not until_there:
+                            return found
+                    except Unavailable:
+                        pass
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            pass
+        except Exception as error:  # noqa: BLE001 - not told, so in doubt
+            raise_later(error)
         return {}
 
-    @staticmethod
-    def _fail(pending: _Pending, error: Exception) -> None:
-        if not pending.done.done():
-            pending.done.set_exception(error)
-            pending.done.exception()  # seen here, so that a caller that went away leaves no warning
+
+def _without_holes(rows: Sequence[Row], after: int) -> Sequence[Row]:
+    for count, row in enumerate(rows):
+        if row.seq != after + 1 + count:
+            return rows[:count]
+    return rows
 
 
 def raise_later(error: Exception) -> None:

@@ -92,8 +92,8 @@ class Messages:
             (stored,) = await self._log.append(
                 room, [row], deliver, check=lambda: authorize(room, caller.user_id, "message.send")
             )
-        except IdTaken:
-            return self._repeated(row, (await self._journal.by_ids([row.id]))[row.id], request)
+        except IdTaken as taken:
+            return self._repeated(row, taken.row, request)
         except ChatError:
             self._slow_mode.release(room.id, caller.user_id)
             raise

@@ -1,0 +1,123 @@
+"""Entries on their way into the log: who waits for them, since when, and what is in doubt."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from chatcore.journal.rows import Entry, Row
+
+MAX_BATCH = 64
+DOUBT_SECONDS = 60.0  # no database goes on with a write for longer after the client has turned away
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """One entry. `done` is what the caller hears; `settled` means that its fate is known and dealt with.
+
+    A caller whose time is up hears `unavailable` (done) while the write is still under way (not settled). `rows` are
+    the rows as numbered for the last try; empty as long as nothing was sent to the database.
+    """
+
+    entry: Entry
+    done: asyncio.Future[Sequence[Row]]
+    since: float = field(default_factory=time.monotonic)
+    rows: list[Row] = field(default_factory=list)
+    settled: bool = False
+
+    def stored(self, rows: Sequence[Row]) -> None:
+        self.settled = True
+        if not self.done.done():
+            self.done.set_result(rows)
+
+    def failed(self, error: Exception) -> None:
+        self.settled = True
+        self.answer(error)
+
+    def answer(self, error: Exception) -> None:
+        """Tell the caller, whatever becomes of the rows."""
+        if not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()  # seen here, so that a caller that went away leaves no warning
+
+
+class Queue:
+    """Entries that wait for their turn, oldest first."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Pending] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __iter__(self) -> Iterator[Pending]:
+        return iter(self._waiting)
+
+    def add(self, pending: Pending) -> None:
+        self._waiting.append(pending)
+
+    def put_back(self, batch: Sequence[Pending]) -> None:
+        """Before everything else, in the order they have."""
+        self._waiting.extendleft(reversed(batch))
+
+    def take(self) -> list[Pending]:
+        """The next transaction alone, or as many plain entries as stand before the next transaction."""
+        if not self._waiting:
+            return []
+        batch = [self._waiting.popleft()]
+        if batch[0].entry.changes:
+            return batch
+        rows = len(batch[0].entry.rows)
+        while self._waiting and not self._waiting[0].entry.changes and rows < MAX_BATCH:
+            rows += len(self._waiting[0].entry.rows)
+            batch.append(self._waiting.popleft())
+        return batch
+
+    def take_older_than(self, moment: float) -> list[Pending]:
+        late: list[Pending] = []
+        while self._waiting and self._waiting[0].since < moment:
+            late.append(self._waiting.popleft())
+        return late
+
+
+def fold_repeats(batch: Iterable[Pending]) -> tuple[list[Pending], list[Pending]]:
+    """Of two entries with one id the second is a retry: it goes after the first is stored. First ones, and repeats."""
+    seen: set[str] = set()
+    first: list[Pending] = []
+    repeats: list[Pending] = []
+    for pending in batch:
+        row_id = pending.entry.rows[0].id
+        (repeats if row_id in seen else first).append(pending)
+        seen.add(row_id)
+    return first, repeats
+
+
+class Doubts:
+    """Groups in which a row may still turn up after its sender was told `unavailable`.
+
+    A doubt ends when the log has reached the place the row was numbered for: whatever stands there now, the unique
+    index keeps a late one out. A row that never comes is forgotten after `DOUBT_SECONDS`.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[str, tuple[int, float]] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._places))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def add(self, row: Row, now: float) -> None:
+        seq, _ = self._places.get(row.group_id, (0, 0.0))
+        self._places[row.group_id] = max(seq, row.seq), now + DOUBT_SECONDS
+
+    def drop(self, group_id: str) -> None:
+        self._places.pop(group_id, None)
+
+    def looked(self, group_id: str, seq: int | None, now: float) -> None:
+        """The log was read up to `seq` (None: the group is not loaded any more, its log is read when it is)."""
+        place, until = self._places.get(group_id, (0, 0.0))
+        if seq is None or seq >= place or now > until:
+            self.drop(group_id)
