@@ -24,9 +24,9 @@ async def _chat(name: str, group: str, url: str, *, with_password: bool, on_term
     try:
         async with Client(signed_in.url, signed_in.token, renew=signed_in.renew) as client:
             if on_terminal:
-                from chatcore.cli.screen import run_screen  # noqa: PLC0415  prompt_toolkit is needed on terminals only
+                from chatcore.cli.screen import Screen  # noqa: PLC0415  prompt_toolkit is needed on terminals only
 
-                await run_screen(client, group)
+                await Screen(client).run(group)
             else:
                 await run_lines(client, group)
     except (LinkLost, ChatError) as error:

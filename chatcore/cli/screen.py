@@ -70,7 +70,7 @@ class Screen:
 
     def __init__(self, client: Client):
         self.conversation = Conversation(client, self)
-        self._transcript = Transcript(self.conversation)
+        self.transcript = Transcript(self.conversation)
         self._input = Buffer(
             completer=CommandCompleter(self.conversation),
             complete_while_typing=True,
@@ -88,15 +88,15 @@ class Screen:
 
     def note(self, text: str) -> None:
         view = self.conversation.view
-        self._transcript.notices.append(Notice(view.messages[-1].seq if view and view.messages else 0, text))
+        self.transcript.notices.append(Notice(view.messages[-1].seq if view and view.messages else 0, text))
         self.refresh()
 
     def logged(self, event: Event) -> None:
-        if event.name == "new_message" and self._transcript.offset:
-            self._transcript.scroll(1)
+        if event.name == "new_message" and self.transcript.offset:
+            self.transcript.scroll(1)
 
     def recalled(self, messages: list[Message]) -> None:
-        self._transcript.page(1)
+        self.transcript.page(1)
 
     def refresh(self) -> None:
         self.application.invalidate()
@@ -106,7 +106,7 @@ class Screen:
         body = HSplit(
             [
                 Window(FormattedTextControl(self._head), height=1, style="class:bar"),
-                Window(self._transcript, always_hide_cursor=True),
+                Window(self.transcript, always_hide_cursor=True),
                 Window(FormattedTextControl(self._below), height=1),
                 window,
                 Window(FormattedTextControl(self._foot), height=1, style="class:bar"),
@@ -125,8 +125,8 @@ class Screen:
         return [("class:bar bold", title), ("class:bar", about)]
 
     def _below(self) -> StyleAndTextTuples:
-        if self._transcript.offset:
-            return [("class:typing", f"  {self._transcript.offset} lines below; PgDn or End goes back")]
+        if self.transcript.offset:
+            return [("class:typing", f"  {self.transcript.offset} lines below; PgDn or End goes back")]
         return [("class:typing", f"  {who_types(self.conversation.typing)}")]
 
     def _foot(self) -> StyleAndTextTuples:
@@ -157,17 +157,17 @@ class Screen:
         @keys.add("pageup")
         def _(event: KeyPressEvent) -> None:
             view = self.conversation.view
-            if self._transcript.at_top and view is not None and view.has_earlier:
+            if self.transcript.at_top and view is not None and view.has_earlier:
                 self.conversation.in_background(self.conversation.client.load_earlier(view))
-            self._transcript.page(1)
+            self.transcript.page(1)
 
         @keys.add("pagedown")
         def _(event: KeyPressEvent) -> None:
-            self._transcript.page(-1)
+            self.transcript.page(-1)
 
         @keys.add("end")
         def _(event: KeyPressEvent) -> None:
-            self._transcript.offset = 0
+            self.transcript.offset = 0
             self._input.cursor_position = len(self._input.text)
 
         return keys
@@ -176,7 +176,7 @@ class Screen:
         self.conversation.in_background(self.conversation.typed(self._input.text))
 
     def _entered(self, buffer: Buffer) -> bool:
-        self._transcript.offset = 0
+        self.transcript.offset = 0
         self.conversation.in_background(self._obey(buffer.text))
         return False
 
@@ -187,18 +187,16 @@ class Screen:
             except Quit:
                 self.application.exit()
 
-
-async def run_screen(client: Client, group: str) -> None:
-    """Until the person goes or the server sends them away."""
-    screen = Screen(client)
-    listening = asyncio.create_task(screen.conversation.listen())
-    listening.add_done_callback(lambda _: screen.application.is_running and screen.application.exit())
-    try:
-        await asyncio.sleep(0)
-        await screen.conversation.enter(group)
-        await screen.application.run_async()
-        if listening.done():
-            await listening
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+    async def run(self, group: str) -> None:
+        """Until the person goes or the server sends them away."""
+        listening = asyncio.create_task(self.conversation.listen())
+        listening.add_done_callback(lambda _: self.application.is_running and self.application.exit())
+        try:
+            await asyncio.sleep(0)
+            await self.conversation.enter(group)
+            await self.application.run_async()
+            if listening.done():
+                await listening
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)

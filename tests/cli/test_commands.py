@@ -1,6 +1,7 @@
 """The other commands: users, token, doctor, demo, help."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -44,9 +45,9 @@ async def test_an_account_made_on_a_running_server_can_sign_in_until_it_is_remov
 
 async def test_accounts_can_be_made_before_the_first_start_of_a_server(tmp_path: Path) -> None:
     home = {"CHATCORE_HOME": str(tmp_path / "fresh")}
-    assert (await run_command(tmp_path, "users", "add", "Dora", typed="a long password\n", **home))[0] == 0
-    _, output = await run_command(tmp_path, "users", "list", **home)
-    assert "Dora" in output
+    status, output = await run_command(tmp_path, "users", "add", "Dora", typed="a long password\n", **home)
+    assert status == 0, output
+    assert "Dora can sign in" in output
 
 
 async def test_mistakes_with_users_are_told_in_words(live_server: LiveServer, tmp_path: Path) -> None:
@@ -115,11 +116,14 @@ async def test_the_doctor_fails_where_another_program_holds_the_port(tmp_path: P
     assert "set PORT" in output
 
 
-async def test_the_doctor_fails_where_the_database_does_not_answer_and_repeats_no_password(tmp_path: Path) -> None:
-    uri = "mongodb://chat:hunter2hunter2@127.0.0.1:9/?serverSelectionTimeoutMS=300&timeoutMS=300"
+async def test_the_doctor_fails_where_the_database_refuses_and_repeats_no_password(
+    live_server: LiveServer, tmp_path: Path
+) -> None:
+    port = json.loads((live_server.home / "runtime.json").read_text())["databasePort"]
+    uri = f"mongodb://chatcore:hunter2hunter2@127.0.0.1:{port}/?authSource=admin&directConnection=true"
     status, output = await run_command(tmp_path, "doctor", CHATCORE_HOME=str(tmp_path), MONGODB_URI=uri)
     assert status == 1
-    assert "MONGODB_URI" in output
+    assert "refuses the user name or the password" in output
     assert "hunter2" not in output
 
 
