@@ -14,7 +14,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-$(subst $(space),-,$(subst $(comma),-,$(EXTRAS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve dev test check format soak bench coverage lock clean
+.PHONY: help setup serve dev test check format describe soak bench coverage lock clean
 
 help: ## List every habit
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,7 +47,7 @@ check: setup ## Format, lint, types, import rules, generated files: what CI runs
 	$(BIN)/ruff check . || failed=1; \
 	$(BIN)/mypy || failed=1; \
 	$(BIN)/lint-imports --no-logo || failed=1; \
-	if [ -f chatcore/describe.py ]; then $(BIN)/python -m chatcore describe --check || failed=1; fi; \
+	$(BIN)/python -m chatcore describe --check || failed=1; \
 	if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/nbstripout --verify --keep-id \
 		--extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution" notebooks/*.ipynb || failed=1; fi; \
 	exit $$failed
@@ -55,6 +55,9 @@ check: setup ## Format, lint, types, import rules, generated files: what CI runs
 format: setup ## Format the code and apply safe lint fixes
 	@$(BIN)/ruff check --fix --exit-zero --quiet .
 	@$(BIN)/ruff format .
+
+describe: setup ## Write the references, .env.example and the README's table of settings
+	@$(BIN)/python -m chatcore describe
 
 soak: setup ## Minutes of connects, messages and faults; memory must stay flat
 	@$(BIN)/python -m pytest -m soak --timeout=3600 $(ARGS)

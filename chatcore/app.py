@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from chatcore import logs
 from chatcore.api import COMMANDS, Services
 from chatcore.background import Background
+from chatcore.describe.documents import documents
 from chatcore.embedded.database import EmbeddedDatabase
 from chatcore.groups import store as group_store
 from chatcore.groups.attendance import Attendance
@@ -360,6 +361,7 @@ async def open_chat(settings: Settings) -> AsyncIterator[Chat]:
             webhooks=_webhooks(settings, core.services.identity),
             ready_checks={"database": core.mongo.ping},
             metrics_token=settings.metrics_token.get_secret_value(),
+            documents=documents(),
         )
         http = HttpApi(
             core.services,

@@ -110,6 +110,16 @@ def loadtest(  # noqa: PLR0917 - options, all given by name
     run(plan, token_file=token_file, own=own, keep=keep, json=json, html=html)
 
 
+@app.command()
+def describe(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a file is stale.")] = False,
+) -> None:
+    """Write the references: OpenAPI, AsyncAPI, JSON Schema, TypeScript, events page, .env.example, README table."""
+    from chatcore.cli.describe import run  # noqa: PLC0415
+
+    run(check=check)
+
+
 # Parsed by the app of their own module, which reads archives and the database's format and takes long to import.
 _FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 

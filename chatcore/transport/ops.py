@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from aiohttp import web
 
@@ -22,9 +23,9 @@ Check = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A reference document as served: `headers` may widen the strict content-security policy for a viewer page."""
+    """A file, read when somebody asks for it. `headers` may widen the strict content-security policy for a page."""
 
-    body: bytes
+    path: Path
     content_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,9 +106,11 @@ class Ops:
     def metrics_response(self) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": self._metrics.content_type})
 
-    async def _document(self, request: web.Request) -> web.Response:
+    async def _document(self, request: web.Request) -> web.FileResponse:
+        """With ETag and ranges; a browser that has it already gets 304."""
         document = self._documents[request.path]
-        return web.Response(body=document.body, content_type=document.content_type, headers=dict(document.headers))
+        headers = {"Content-Type": f"{document.content_type}; charset=utf-8", **document.headers}
+        return web.FileResponse(document.path, headers=headers)
 
 
 async def _state(check: Check) -> str:

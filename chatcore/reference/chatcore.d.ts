@@ -1,0 +1,949 @@
+// Types of the chatcore wire contract, version 0.1.0. Made by `python -m chatcore describe`; do not edit.
+//
+//   import { io, type Socket } from "socket.io-client";
+//   import type { ClientToServerEvents, HandshakeAuth, ServerToClientEvents } from "./chatcore";
+//
+//   const auth: HandshakeAuth = { token };
+//   const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io(url, { auth });
+//   const answer = await socket.timeout(10_000).emitWithAck("send_message", { groupId, content: "Hello" });
+//   if (answer.ok) console.log(answer.data.seq);
+//   else console.warn(answer.error.code);
+
+/** Stable codes of refusals; a later version may have more. */
+export type ErrorCode =
+  | "invalid_payload"
+  | "unknown_field"
+  | "unknown_event"
+  | "message_empty"
+  | "message_too_long"
+  | "payload_too_large"
+  | "unsupported_media"
+  | "headers_too_large"
+  | "token_invalid"
+  | "token_missing"
+  | "token_expired"
+  | "bad_credentials"
+  | "access_denied"
+  | "user_inactive"
+  | "banned"
+  | "invite_invalid"
+  | "not_found"
+  | "method_not_allowed"
+  | "conflict"
+  | "limit_reached"
+  | "rate_limited"
+  | "slow_mode"
+  | "message_rejected"
+  | "unavailable"
+  | "draining"
+  | "capability_unavailable"
+  | "internal"
+  | (string & {});
+
+/** The handshake's `auth`; without a token, emit `authenticate` within 10 s. */
+export interface HandshakeAuth {
+  token?: string;
+  deviceType?: "mobile" | "web" | "desktop";
+}
+
+export interface AckOk<Data> {
+  ok: true;
+  data: Data;
+}
+
+/** What the callback of an emit gets. */
+export type Ack<Data> = AckOk<Data> | AckFailed;
+
+export interface AcceptInvite {
+  /** Stable; programs decide by it. */
+  code: string;
+}
+
+export interface AckFailed {
+  ok: false;
+  /** The same as `message`, as older clients read it. */
+  error: Failure;
+}
+
+export interface Authenticate {
+  /** A JSON Web Token. */
+  token: string;
+  /** What kind of device this is. */
+  deviceType?: "mobile" | "web" | "desktop" | null;
+}
+
+export interface AuthenticationSuccess {
+  user: Me;
+  sessionId: string;
+  /** ISO 8601 in UTC with milliseconds. */
+  expiresAt: string;
+}
+
+export interface Ban {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  reason?: string;
+}
+
+export interface BanEntry {
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  bannedBy: string;
+  reason: string;
+  createdAt: string;
+}
+
+export interface Bans {
+  bans: BanEntry[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+}
+
+export interface ChangeRole {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  role: "admin" | "moderator" | "member";
+}
+
+export interface ChangeStatus {
+  status: "online" | "away";
+}
+
+export interface CreateGroup {
+  name: string;
+  description?: string;
+  joinPolicy?: "open" | "invite" | "closed";
+  settings?: GroupSettingsChange | null;
+}
+
+export interface CreateInvite {
+  /** The group's `_id`. */
+  groupId: string;
+  maxUses?: number;
+  expiresInHours?: number;
+}
+
+export interface DevTokenRequest {
+  name: string;
+}
+
+/** One session: a token on a device, with however many connections. */
+export interface Device {
+  sessionId: string;
+  /** What kind of device this is. */
+  deviceType: "mobile" | "web" | "desktop";
+  status: "online" | "away" | "offline";
+  current: boolean;
+  ipAddress?: string;
+  userAgent?: string;
+  createdAt: string;
+  lastActivity: string;
+}
+
+export interface Devices {
+  sessions: Device[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+}
+
+export interface DirectMessage {
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+}
+
+export interface EditMessage {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The message's `_id`. */
+  messageId: string;
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content: string;
+}
+
+export interface EditMessageById {
+  /** The message's `_id`. */
+  messageId: string;
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content: string;
+}
+
+/** A command without fields, or a reply without news. */
+export type Empty = Record<string, never>;
+
+/** `error` repeats `message`, as older clients read it. */
+export interface Failure {
+  /** Stable; programs decide by it. */
+  code: ErrorCode;
+  message: string;
+  /** The same as `message`, as older clients read it. */
+  error: string;
+  timestamp: string;
+  /** The same request may succeed later. */
+  retryable: boolean;
+  /** Milliseconds until a repeat may succeed. */
+  retryAfterMs?: number;
+  /** The client's own id of the message; a repeat of it never sends twice. */
+  tempId?: string;
+  /** The wire name of the field at fault. */
+  field?: string;
+  requestId?: string;
+  /** Finds this very request in the server's log. */
+  correlationId: string;
+}
+
+export interface FindGroups {
+  /** The beginning of the name; empty: all. */
+  query?: string;
+  /** At most so many. */
+  limit?: number;
+}
+
+export interface FindUsers {
+  /** The beginning of the name; empty: all. */
+  query?: string;
+  /** At most so many. */
+  limit?: number;
+}
+
+/** A group as one member sees it; in pushes to all, `role`, `unread` and `lastMessage` are left out. */
+export interface Group {
+  /** 24 lower-case hexadecimal characters. */
+  _id: string;
+  name: string;
+  description: string;
+  kind: "group" | "direct";
+  joinPolicy: "open" | "invite" | "closed";
+  settings: GroupSettings;
+  memberCount: number;
+  /** The newest position of the group's log. */
+  latestSeq: number;
+  role?: "owner" | "admin" | "moderator" | "member";
+  /** Messages after one's read watermark. */
+  unread?: number;
+  lastMessage?: LastMessage;
+  createdBy: string;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface GroupDeleted {
+  /** The group's `_id`. */
+  groupId: string;
+}
+
+export interface GroupJoined {
+  /** The group's `_id`. */
+  groupId: string;
+  group: Group;
+  onlineMembers: string[];
+  /** The newest position of the group's log. */
+  latestSeq: number;
+}
+
+export interface GroupLeft {
+  /** The group's `_id`. */
+  groupId: string;
+}
+
+export interface GroupMembers {
+  /** The group's `_id`. */
+  groupId: string;
+  members: Member[];
+  onlineMembers: string[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+}
+
+/** 24 lower-case hex characters are a group's id; anything else is a user's, and only one's own is answered. */
+export interface GroupOrUserPath {
+  id: string;
+}
+
+export interface GroupPath {
+  /** The group's `_id`. */
+  groupId: string;
+}
+
+export interface GroupSettings {
+  ai: boolean;
+  moderation: "fast" | "strict";
+  slowModeSeconds: number;
+  retentionDays?: number;
+  historyForNewMembers: "all" | "none";
+}
+
+export interface GroupSettingsChange {
+  ai?: boolean | null;
+  moderation?: "fast" | "strict" | null;
+  slowModeSeconds?: number | null;
+  retentionDays?: number | null;
+  historyForNewMembers?: "all" | "none" | null;
+}
+
+export interface GroupUpdated {
+  /** The group's `_id`. */
+  groupId: string;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  group: Group;
+}
+
+export interface Groups {
+  groups: Group[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+}
+
+/** `page` 1 is the newest; `before`/`after` are exclusive log positions. At most one of the three. */
+export interface History {
+  /** The group's `_id`. */
+  groupId: string;
+  /** 1 is the newest. */
+  page?: number | null;
+  /** Exclusive log position: messages earlier than this `seq`. */
+  before?: number | null;
+  /** Exclusive log position: messages later than this `seq`. */
+  after?: number | null;
+  /** At most so many. */
+  limit?: number;
+  /** `readBy` adds who has read each message. */
+  include?: "readBy" | null;
+}
+
+export interface Invite {
+  inviteUrl: string;
+  /** Stable; programs decide by it. */
+  code: string;
+  /** The group's `_id`. */
+  groupId: string;
+  maxUses: number;
+  /** ISO 8601 in UTC with milliseconds. */
+  expiresAt: string;
+}
+
+/** The newest message as a list of groups shows it. */
+export interface LastMessage {
+  /** 24 lower-case hexadecimal characters. */
+  _id: string;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  senderId: string;
+  sender: User;
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content: string;
+  type: "text" | "image" | "file" | "system";
+  isDeleted: boolean;
+  createdAt: string;
+}
+
+export interface LeaveGroup {
+  /** The group's `_id`. */
+  groupId: string;
+  /** `true` ends the membership; `false` leaves the room with this connection only. */
+  membership?: boolean;
+}
+
+/** One entry of a group's log, as `sync` gives it. */
+export type LogEvent =
+  | { seq: number; event: "new_message"; data: Message }
+  | { seq: number; event: "message_updated"; data: MessageUpdated }
+  | { seq: number; event: "message_deleted"; data: MessageDeleted }
+  | { seq: number; event: "reaction_changed"; data: ReactionChanged }
+  | { seq: number; event: "pins_changed"; data: PinsChanged }
+  | { seq: number; event: "member_joined"; data: MemberJoined }
+  | { seq: number; event: "member_left"; data: MemberLeft }
+  | { seq: number; event: "member_role_changed"; data: MemberRoleChanged }
+  | { seq: number; event: "group_updated"; data: GroupUpdated };
+
+export interface Login {
+  name: string;
+  password: string;
+}
+
+export interface MarkMessageRead {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The message's `_id`. */
+  messageId: string;
+}
+
+/** Either 1-200 `messageIds` or `upToSeq`. */
+export interface MarkMessagesRead {
+  /** The group's `_id`. */
+  groupId: string;
+  messageIds?: string[] | null;
+  /** Everything up to this log position is read. */
+  upToSeq?: number | null;
+}
+
+/** Oneself. */
+export interface Me {
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  name: string;
+  firstName?: string;
+  lastName?: string;
+  username?: string;
+  imageUrl?: string;
+  email?: string;
+  roles: string[];
+  settings: UserSettings;
+}
+
+export interface MediaMetadata {
+  filename: string;
+  originalFilename: string;
+  size: number;
+  width?: number;
+  height?: number;
+  thumbnailUrl?: string;
+}
+
+export interface Member {
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  role: "owner" | "admin" | "moderator" | "member";
+  joinedAt: string;
+  /** Everything up to this log position is read. Missing where the person keeps that private. */
+  readSeq?: number;
+  isOnline: boolean;
+  status?: "online" | "away";
+  user: User;
+}
+
+export interface MemberJoined {
+  /** The group's `_id`. */
+  groupId: string;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  user: User;
+  role: "owner" | "admin" | "moderator" | "member";
+}
+
+export interface MemberLeft {
+  /** The group's `_id`. */
+  groupId: string;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  reason: "left" | "kicked" | "banned" | "erased";
+}
+
+export interface MemberPath {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+}
+
+export interface MemberRoleChanged {
+  /** The group's `_id`. */
+  groupId: string;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  role: "owner" | "admin" | "moderator" | "member";
+}
+
+/** One message. `seq` is its place in the group's log, `n` its ordinal among the messages people wrote. A system message carries the `n` reached so far, so joining and leaving never counts as unread. A deleted message keeps its place and ids, with empty content. `unavailable` says that the stored bytes failed their integrity check. */
+export interface Message {
+  /** 24 lower-case hexadecimal characters. */
+  _id: string;
+  /** The group's `_id`. */
+  groupId: string;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  /** Ordinal among the messages that people wrote; unread counts are differences of it. */
+  n: number;
+  senderId: string;
+  sender: User;
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content: string;
+  type: "text" | "image" | "file" | "system";
+  mediaUrl?: string;
+  mediaMetadata?: MediaMetadata;
+  replyTo?: string;
+  mentions?: string[];
+  reactions?: Record<string, number>;
+  /** A model has looked at this message. */
+  aiModerated: boolean;
+  moderation?: ModerationMark;
+  isDeleted: boolean;
+  unavailable?: boolean;
+  readBy?: ReadBy[];
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface MessageDeleted {
+  /** The message's `_id`. */
+  messageId: string;
+  /** The group's `_id`. */
+  groupId: string;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  /** The changed message's own place in the log; `seq` is the place of this event. */
+  messageSeq: number;
+  deletedBy: string;
+}
+
+export interface MessageOnlyPath {
+  /** The message's `_id`. */
+  messageId: string;
+}
+
+/** Oldest first within the page. */
+export interface MessagePage {
+  messages: Message[];
+  /** The newest position of the group's log. */
+  latestSeq: number;
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+}
+
+export interface MessagePath {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The message's `_id`. */
+  messageId: string;
+}
+
+export interface MessageRead {
+  /** The message's `_id`. */
+  messageId: string;
+  /** The group's `_id`. */
+  groupId: string;
+  readBy: string;
+  readAt: string;
+  /** Everything up to this log position is read. */
+  upToSeq: number;
+}
+
+export interface MessageSent {
+  /** The client's own id of the message; a repeat of it never sends twice. */
+  tempId?: string;
+  /** The message's `_id`. */
+  messageId: string;
+  /** The group's `_id`. */
+  groupId: string;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  createdAt: string;
+  /** A repeat of a `tempId` that was stored before; nothing was sent again. */
+  duplicate: boolean;
+}
+
+export interface MessageUpdated {
+  /** The group's `_id`. */
+  groupId: string;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  /** The changed message's own place in the log; `seq` is the place of this event. */
+  messageSeq: number;
+  message: Message;
+}
+
+export interface MessagesRead {
+  /** The group's `_id`. */
+  groupId: string;
+  messageIds: string[];
+  readBy: string;
+  readAt: string;
+  /** Everything up to this log position is read. */
+  upToSeq: number;
+}
+
+export interface ModerationMark {
+  action: "allow" | "flag" | "mask" | "block";
+  category?: string;
+  decisionId?: string;
+}
+
+/** Everything that the server keeps about oneself, in the clear, as the law of many countries asks. */
+export interface MyExport {
+  user: Me;
+  groups: (Record<string, unknown>)[];
+  messages: (Record<string, unknown>)[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+}
+
+export interface OnlineUser {
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  user: User;
+  status: "online" | "away";
+  lastActivity: string;
+}
+
+export interface OnlineUsers {
+  /** The group's `_id`. */
+  groupId: string;
+  users: OnlineUser[];
+}
+
+export interface Pins {
+  pins: Message[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+}
+
+export interface PinsChanged {
+  /** The group's `_id`. */
+  groupId: string;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  pins: string[];
+}
+
+/** RFC 9457, `application/problem+json`. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  /** Stable; programs decide by it. */
+  code: ErrorCode;
+  /** The same request may succeed later. */
+  retryable: boolean;
+  /** Milliseconds until a repeat may succeed. */
+  retryAfterMs?: number;
+  /** The wire name of the field at fault. */
+  field?: string;
+  /** Finds this very request in the server's log. */
+  correlationId: string;
+}
+
+export interface React {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The message's `_id`. */
+  messageId: string;
+  /** One emoji, which may be a sequence. */
+  emoji: string;
+}
+
+export interface ReactionChanged {
+  /** The group's `_id`. */
+  groupId: string;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  /** The message's `_id`. */
+  messageId: string;
+  /** One emoji, which may be a sequence. */
+  emoji: string;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  count: number;
+}
+
+export interface ReadBy {
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  readAt: string;
+}
+
+export interface Receipts {
+  /** The message's `_id`. */
+  messageId: string;
+  readBy: ReadBy[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+}
+
+export interface ReportCreated {
+  reportId: string;
+  /** The group's `_id`. */
+  groupId: string;
+  /** The message's `_id`. */
+  messageId: string;
+  reason: string;
+}
+
+export interface ReportMessage {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The message's `_id`. */
+  messageId: string;
+  reason: string;
+}
+
+export interface ReportReceipt {
+  reportId: string;
+}
+
+/** Content may be empty only with a `mediaId`. A repeat with the same `tempId` answers with the first receipt. */
+export interface SendMessage {
+  /** The group's `_id`. */
+  groupId: string;
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content?: string;
+  type?: "text" | "image" | "file";
+  /** The client's own id of the message; a repeat of it never sends twice. */
+  tempId?: string | null;
+  replyTo?: string | null;
+  mediaId?: string | null;
+}
+
+export interface ServerDraining {
+  /** Milliseconds until a repeat may succeed. */
+  retryAfterMs: number;
+}
+
+export interface SessionPath {
+  sessionId: string;
+}
+
+export interface Sync {
+  groups: SyncPoint[];
+}
+
+export interface SyncPoint {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The last log position that the client has applied. */
+  since: number;
+}
+
+export interface Synced {
+  groups: SyncedGroup[];
+}
+
+/** `error` instead of events where the caller may not read the group (any more). */
+export interface SyncedGroup {
+  /** The group's `_id`. */
+  groupId: string;
+  events: LogEvent[];
+  /** The newest position of the group's log. */
+  latestSeq: number;
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+  /** The past before these events is gone or hidden: load the history anew. */
+  resyncRequired: boolean;
+  /** The same as `message`, as older clients read it. */
+  error?: string;
+}
+
+export interface TokenExpiring {
+  /** ISO 8601 in UTC with milliseconds. */
+  expiresAt: string;
+}
+
+export interface TokenIssued {
+  /** A JSON Web Token. */
+  token: string;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  /** ISO 8601 in UTC with milliseconds. */
+  expiresAt: string;
+}
+
+export interface TransferOwnership {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+}
+
+export interface UpdateGroup {
+  /** The group's `_id`. */
+  groupId: string;
+  name?: string | null;
+  description?: string | null;
+  joinPolicy?: "open" | "invite" | "closed" | null;
+  settings?: GroupSettingsChange | null;
+}
+
+export interface UpdateMe {
+  settings: UserSettingsChange;
+}
+
+/** What people who share a group may see of each other. */
+export interface User {
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  name: string;
+  firstName?: string;
+  lastName?: string;
+  username?: string;
+  imageUrl?: string;
+}
+
+/** Pushed right after authentication. */
+export interface UserGroups {
+  groups: Group[];
+}
+
+export interface UserOffline {
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  /** ISO 8601 in UTC with milliseconds. */
+  lastSeen: string;
+}
+
+export interface UserOnline {
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  user: User;
+  status: "online" | "away";
+}
+
+/** `receipts`: others see what I have read. `ai`: AI features work for me. `consent`: my messages may be exported for research. */
+export interface UserSettings {
+  receipts: boolean;
+  ai: boolean;
+  consent: boolean;
+}
+
+export interface UserSettingsChange {
+  receipts?: boolean | null;
+  ai?: boolean | null;
+  consent?: boolean | null;
+}
+
+export interface UserStatusChanged {
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  status: "online" | "away";
+  /** ISO 8601 in UTC with milliseconds. */
+  lastSeen: string;
+}
+
+export interface UserStoppedTyping {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+}
+
+export interface UserTyping {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  user: User;
+}
+
+export interface Users {
+  users: User[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+}
+
+/** What a client may emit. Every command answers through its callback; `emitWithAck` waits for it. */
+export interface ClientToServerEvents {
+  /** Show a token, or a new one. */
+  authenticate: (payload: Authenticate, ack: (answer: Ack<AuthenticationSuccess>) => void) => void;
+  /** Send a message; a repeat with the same tempId answers with the first receipt. */
+  send_message: (payload: SendMessage, ack: (answer: Ack<MessageSent>) => void) => void;
+  /** Change the text of one's own message. */
+  edit_message: (payload: EditMessage, ack: (answer: Ack<MessageUpdated>) => void) => void;
+  /** Delete one's own message, or as a moderator anybody's; its place stays. */
+  delete_message: (payload: MessagePath, ack: (answer: Ack<MessageDeleted>) => void) => void;
+  /** Move one's read watermark up to a message; earlier ones count as read too. */
+  mark_message_read: (payload: MarkMessageRead, ack: (answer: Ack<MessageRead>) => void) => void;
+  /** Move one's read watermark up to the last of these messages, or to a log position. */
+  mark_messages_read: (payload: MarkMessagesRead, ack: (answer: Ack<MessagesRead>) => void) => void;
+  /** What came after a log position, in up to 100 groups. */
+  sync: (payload: Sync, ack: (answer: Ack<Synced>) => void) => void;
+  /** React to a message with an emoji. */
+  add_reaction: (payload: React, ack: (answer: Ack<ReactionChanged>) => void) => void;
+  /** Take one's reaction back. */
+  remove_reaction: (payload: React, ack: (answer: Ack<ReactionChanged>) => void) => void;
+  /** Pin a message to the group. */
+  pin_message: (payload: MessagePath, ack: (answer: Ack<PinsChanged>) => void) => void;
+  /** Take a pin off. */
+  unpin_message: (payload: MessagePath, ack: (answer: Ack<PinsChanged>) => void) => void;
+  /** Report a message to the people who review. */
+  report_message: (payload: ReportMessage, ack: (answer: Ack<ReportReceipt>) => void) => void;
+  /** Enter a group's room; in an open group become a member first. */
+  join_group: (payload: GroupPath, ack: (answer: Ack<GroupJoined>) => void) => void;
+  /** Leave the room with this connection, or with membership true for good. */
+  leave_group: (payload: LeaveGroup, ack: (answer: Ack<GroupLeft>) => void) => void;
+  /** Members with role, presence and read watermark. */
+  get_group_members: (payload: GroupPath, ack: (answer: Ack<GroupMembers>) => void) => void;
+  /** Say that one is typing; it lapses after 5 s. */
+  typing_start: (payload: GroupPath, ack: (answer: Ack<Empty>) => void) => void;
+  /** Say that one has stopped typing. */
+  typing_stop: (payload: GroupPath, ack: (answer: Ack<Empty>) => void) => void;
+  /** Who of a group is online. */
+  get_online_users: (payload: GroupPath, ack: (answer: Ack<OnlineUsers>) => void) => void;
+  /** Say that one is online or away. */
+  change_status: (payload: ChangeStatus, ack: (answer: Ack<Empty>) => void) => void;
+}
+
+/** What the server emits: pushes, replies to the caller, refusals. */
+export interface ServerToClientEvents {
+  /** The connection is signed in. */
+  authentication_success: (data: AuthenticationSuccess) => void;
+  /** One's groups, right after signing in. */
+  user_groups: (data: UserGroups) => void;
+  /** 15 s before the token expires: send `authenticate` with a new one, or be closed 60 s after it. */
+  token_expiring: (data: TokenExpiring) => void;
+  /** A message in a group; not to the connection that sent it, but to the sender's others. */
+  new_message: (data: Message) => void;
+  /** A message was edited; to the caller too. */
+  message_updated: (data: MessageUpdated) => void;
+  /** A message was deleted; to the caller too. */
+  message_deleted: (data: MessageDeleted) => void;
+  /** Somebody's read watermark moved up to a message. */
+  message_read: (data: MessageRead) => void;
+  /** Somebody's read watermark moved up. */
+  messages_read: (data: MessagesRead) => void;
+  /** Somebody reacted to a message, or took it back. */
+  reaction_changed: (data: ReactionChanged) => void;
+  /** All pins of the group as they are now. */
+  pins_changed: (data: PinsChanged) => void;
+  /** A message was reported; to the people who review. */
+  report_created: (data: ReportCreated) => void;
+  /** Somebody became a member. */
+  member_joined: (data: MemberJoined) => void;
+  /** Somebody's membership ended. */
+  member_left: (data: MemberLeft) => void;
+  /** A member has another role. */
+  member_role_changed: (data: MemberRoleChanged) => void;
+  /** Name, description, joining or settings changed. */
+  group_updated: (data: GroupUpdated) => void;
+  /** The group is gone for everybody. */
+  group_deleted: (data: GroupDeleted) => void;
+  /** Somebody is typing; it lapses after 5 s. */
+  user_typing: (data: UserTyping) => void;
+  /** Somebody has stopped typing. */
+  user_stopped_typing: (data: UserStoppedTyping) => void;
+  /** Somebody who shares a group came online. */
+  user_online: (data: UserOnline) => void;
+  /** Somebody who shares a group went offline. */
+  user_offline: (data: UserOffline) => void;
+  /** Somebody who shares a group is online or away. */
+  user_status_changed: (data: UserStatusChanged) => void;
+  /** The server is about to stop: connect again after `retryAfterMs`. */
+  server_draining: (data: ServerDraining) => void;
+  /** The reply to `send_message`. */
+  message_sent: (data: MessageSent) => void;
+  /** The reply to `join_group`. */
+  group_joined: (data: GroupJoined) => void;
+  /** The reply to `leave_group`. */
+  group_left: (data: GroupLeft) => void;
+  /** The reply to `get_group_members`. */
+  group_members: (data: GroupMembers) => void;
+  /** The reply to `get_online_users`. */
+  online_users: (data: OnlineUsers) => void;
+  /** `authenticate` was refused, or no token came within 10 s; then the connection is closed. */
+  authentication_error: (data: Failure) => void;
+  /** A command on messages or receipts was refused. */
+  message_error: (data: Failure) => void;
+  /** A command on groups or membership was refused. */
+  group_error: (data: Failure) => void;
+  /** A request to the AI features was refused or failed. */
+  ai_error: (data: Failure) => void;
+  /** Any other command was refused. */
+  error: (data: Failure) => void;
+}
