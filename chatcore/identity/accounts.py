@@ -84,8 +84,7 @@ class LoginGuard:
             item = self._failures.get(place)
             if item is not None:
                 item.count -= 1
-                if item.count < self.FREE[place[0]]:
-                    item.blocked_until = 0.0
+                item.blocked_until = 0.0  # set by this attempt, as none gets in during a pause
                 if item.count <= 0:
                     del self._failures[place]
 

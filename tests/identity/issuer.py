@@ -53,7 +53,7 @@ class Issuer:
         self.failing = False
         self.body: bytes | None = None
         self.discovery: dict[str, Any] | None = None
-        self.redirect = ""
+        self.redirects = False
         self.url = ""
         self._runner: web.AppRunner | None = None
 
@@ -90,8 +90,8 @@ class Issuer:
 
     async def _jwks(self, request: web.Request) -> web.Response:
         self.fetches += 1
-        if self.redirect:
-            raise web.HTTPFound(self.redirect)
+        if self.redirects and not request.query:
+            raise web.HTTPFound(f"{self.jwks_url}?redirected")
         if self.failing:
             raise web.HTTPInternalServerError
         return web.Response(body=self.body or json.dumps({"keys": self.keys}).encode(), content_type="application/json")

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from chatcore.errors import ChatError, TokenExpired, TokenMissing, Unauthenticated, Unavailable
+from chatcore.identity.claims import parse
+from chatcore.identity.keys import read_keys
 from chatcore.identity.records import Profile
 from chatcore.identity.tokens import JwksVerifier, LocalIssuer, OneOf
 from tests.identity.conftest import Clock
@@ -301,6 +304,25 @@ async def test_a_broken_key_set_never_replaces_a_good_one(issuer: Issuer, clock:
     assert issuer.fetches == 2
 
 
+async def test_a_key_set_larger_than_any_is_not_read(issuer: Issuer) -> None:
+    issuer.body = json.dumps({"keys": issuer.keys}).encode() + b" " * 300_000
+    assert await code_of(verifier(issuer), issuer.token()) == "unavailable"
+
+
+def test_only_strong_signing_keys_are_read_and_a_nameless_one_only_alone() -> None:
+    good, weak, nameless = jwk("k1", rsa_key("k1")), jwk("weak", rsa_key("weak", 1024)), jwk(None, rsa_key("k2"))
+    assert set(read_keys(json.dumps({"keys": [good, weak]}).encode())) == {"k1", None}
+    assert set(read_keys(json.dumps({"keys": [good, nameless]}).encode())) == {"k1"}
+    with pytest.raises(ValueError, match="no usable key"):
+        read_keys(json.dumps({"keys": [weak]}).encode())
+
+
+@pytest.mark.parametrize("name", ["padding", "another spelling of the signature", "a line feed at the end"])
+async def test_there_is_one_spelling_of_a_token_whatever_the_library_thinks(issuer: Issuer, name: str) -> None:
+    with pytest.raises(Unauthenticated):
+        parse(HOSTILE[name][0](issuer))
+
+
 async def test_a_caller_that_hangs_up_does_not_take_the_fetch_from_the_others(issuer: Issuer) -> None:
     checked = verifier(issuer)
     first = asyncio.create_task(checked.verify(issuer.token()))
@@ -313,7 +335,7 @@ async def test_a_caller_that_hangs_up_does_not_take_the_fetch_from_the_others(is
 
 
 async def test_a_redirect_of_the_keys_is_not_followed(issuer: Issuer) -> None:
-    issuer.redirect = f"{issuer.url}/elsewhere"
+    issuer.redirects = True
     assert await code_of(verifier(issuer), issuer.token()) == "unavailable"
 
 
@@ -331,10 +353,15 @@ async def test_discovery_names_the_keys_and_is_asked_once(issuer: Issuer, clock:
         {"issuer": "https://evil.example"},
         {"jwks_uri": "http://10.0.0.1/keys"},
         {"jwks_uri": "file:///etc/passwd"},
+        {"jwks_uri": "http://localhost:PORT/.well-known/jwks.json"},
         {"jwks_uri": 7},
     ],
 )  # fmt: skip
 async def test_discovery_cannot_lead_astray(issuer: Issuer, document: dict[str, Any]) -> None:
+    port = issuer.url.rpartition(":")[2]
+    document = {
+        name: value.replace("PORT", port) if isinstance(value, str) else value for name, value in document.items()
+    }
     issuer.discovery = {"issuer": issuer.url, "jwks_uri": issuer.jwks_url} | document
     assert await code_of(verifier(issuer, jwks_url=None), issuer.token()) == "unavailable"
     assert issuer.fetches == 0
