@@ -81,9 +81,7 @@ class Conversation:
 
     async def show(self, group: Group) -> None:
         self.view = await self.client.view(group.id)
-        members = await self.client.members(group.id)
-        self.names |= {member.user_id: member.user.name for member in members.members}
-        self.online = {member.user_id for member in members.members if member.is_online} | {self.me}
+        await self._see_who_is_here(group.id)
         self._typing.clear()
         self.group = group
         self.unread.pop(group.id, None)
@@ -128,6 +126,8 @@ class Conversation:
         match happening:
             case ConnectionChanged() as change:
                 self.connection = change
+                if change.state == "connected" and self.group is not None:
+                    self.in_background(self._see_who_is_here(self.group.id))
             case Resynced(group_id=group_id) if self._shown(group_id):
                 self.face.note("You were away for long: the history was read anew.")
             case GroupLost(group_id=group_id):
@@ -162,6 +162,12 @@ class Conversation:
             if not message.is_deleted and message.type != "system" and (not own or message.sender_id == self.me):
                 return message
         raise NotFound("There is no such message yet")
+
+    async def _see_who_is_here(self, group_id: str) -> None:
+        members = (await self.client.members(group_id)).members
+        self.names |= {member.user_id: member.user.name for member in members}
+        self.online = {member.user_id for member in members if member.is_online} | {self.me}
+        self.face.refresh()
 
     async def _noting_refusals(self, work: Coroutine[Any, Any, None]) -> None:
         try:

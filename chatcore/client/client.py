@@ -1,9 +1,8 @@
 """One person's connection to one server."""
 
 import asyncio
-import secrets
-from collections.abc import Mapping
-from typing import Any, Literal, Self, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Literal, Self
 
 import aiohttp
 
@@ -20,21 +19,18 @@ from chatcore.client.following import LogFollower
 from chatcore.client.link import LinkLost
 from chatcore.client.rest import Rest, read_as
 from chatcore.client.session import Backoff, RenewToken, Session
+from chatcore.client.verbs import Verbs
 from chatcore.client.view import GroupView
-from chatcore.contract.base import Shape
-from chatcore.contract.groups import Group, GroupJoined, GroupMembers, Groups, JoinPolicy, PresenceStatus
-from chatcore.contract.messages import MessagePage, MessageSent, Pins, SyncedGroup
-from chatcore.contract.people import AuthenticationSuccess, Me, Users
-from chatcore.contract.presence import OnlineUsers
+from chatcore.contract.groups import Group, Groups
+from chatcore.contract.people import AuthenticationSuccess, Me
 from chatcore.errors import ChatError, Conflict, Draining
 
-S = TypeVar("S", bound=Shape)
 ACK_SECONDS = 15.0
 LONGEST_PAUSE_SECONDS = 30.0
 MAX_CONFLICTS, CONFLICT_PAUSE_SECONDS = 5, 0.1
 
 
-class Client:
+class Client(Verbs):
     """Use it as `async with Client(url, token) as client`, or `await Client.connect(url, token)` and `close()`.
 
     Commands wait for a connection, are repeated after a lost one until the server answers, and raise the ChatError of
@@ -180,49 +176,6 @@ class Client:
         if self._session is not None:
             await self._session.interrupt()
 
-    # Messages
-
-    async def send(
-        self,
-        group_id: str,
-        content: str,
-        *,
-        temp_id: str | None = None,
-        reply_to: str | None = None,
-        media_id: str | None = None,
-        type: Literal["text", "image", "file"] = "text",  # noqa: A002
-    ) -> MessageSent:
-        """Returns once the server has stored the message; repeats carry the same `temp_id`, so it is stored once."""
-        payload = _given(
-            groupId=group_id,
-            content=content,
-            tempId=temp_id or secrets.token_hex(12),
-            replyTo=reply_to,
-            mediaId=media_id,
-            type=type,
-        )
-        return read_as(MessageSent, await self._command("send_message", payload))
-
-    async def edit(self, group_id: str, message_id: str, content: str) -> None:
-        await self._command("edit_message", {"groupId": group_id, "messageId": message_id, "content": content})
-
-    async def delete(self, group_id: str, message_id: str) -> None:
-        await self._command("delete_message", {"groupId": group_id, "messageId": message_id})
-
-    async def react(self, group_id: str, message_id: str, emoji: str, *, remove: bool = False) -> None:
-        payload = {"groupId": group_id, "messageId": message_id, "emoji": emoji}
-        await self._command("remove_reaction" if remove else "add_reaction", payload)
-
-    async def pin(self, group_id: str, message_id: str, *, pinned: bool = True) -> None:
-        payload = {"groupId": group_id, "messageId": message_id}
-        await self._command("pin_message" if pinned else "unpin_message", payload)
-
-    async def report(self, group_id: str, message_id: str, reason: str) -> None:
-        await self._command("report_message", {"groupId": group_id, "messageId": message_id, "reason": reason})
-
-    async def mark_read(self, group_id: str, up_to_seq: int) -> None:
-        await self._command("mark_messages_read", {"groupId": group_id, "upToSeq": up_to_seq})
-
     async def typing(self, group_id: str, *, active: bool = True) -> None:
         """Not repeated and not confirmed: a lost hint that somebody types is no loss."""
         if self._session is not None:
@@ -231,68 +184,9 @@ class Client:
             except LinkLost:
                 return
 
-    async def pins(self, group_id: str) -> Pins:
-        return await self.rest.get(Pins, f"/api/groups/{group_id}/pins")
+    # What goes out and what comes in
 
-    async def history(
-        self, group_id: str, *, before: int | None = None, after: int | None = None, limit: int = 50
-    ) -> MessagePage:
-        """Oldest first within the page; `before` and `after` are places in the log, themselves left out."""
-        query = {"before": before, "after": after, "limit": limit}
-        return await self.rest.get(MessagePage, f"/api/messages/{group_id}", query)
-
-    async def sync(self, group_id: str, since: int) -> SyncedGroup:
-        """The log after `since`, at most 200 events; apart from what this client follows by itself."""
-        data = await self._command("sync", {"groups": [{"groupId": group_id, "since": since}]})
-        return read_as(SyncedGroup, data["groups"][0])
-
-    # Groups and people
-
-    async def create_group(self, name: str, *, description: str = "", join_policy: JoinPolicy = "invite") -> Group:
-        body = {"name": name, "description": description, "joinPolicy": join_policy}
-        group = await self.rest.post(Group, "/api/groups", body)
-        self._enter(group, group.latest_seq)
-        return group
-
-    async def direct_message(self, user_id: str) -> Group:
-        """The group of two with this person."""
-        group = await self.rest.post(Group, "/api/direct-messages", {"userId": user_id})
-        self._enter(group, group.latest_seq)
-        return group
-
-    async def join(self, group_id: str) -> GroupJoined:
-        """Enter the group's room; in an open group this makes one a member."""
-        joined = read_as(GroupJoined, await self._command("join_group", {"groupId": group_id}))
-        self._enter(joined.group, joined.latest_seq)
-        return joined
-
-    async def leave(self, group_id: str, *, membership: bool = True) -> None:
-        """End the membership, or only take this connection out of the room."""
-        await self._command("leave_group", {"groupId": group_id, "membership": membership})
-        group = self._groups.get(group_id)
-        self._lose(group_id)
-        if group is not None and not membership:
-            self._groups[group_id] = group
-
-    async def members(self, group_id: str) -> GroupMembers:
-        return read_as(GroupMembers, await self._command("get_group_members", {"groupId": group_id}))
-
-    async def online_users(self, group_id: str) -> OnlineUsers:
-        return read_as(OnlineUsers, await self._command("get_online_users", {"groupId": group_id}))
-
-    async def change_status(self, status: PresenceStatus) -> None:
-        await self._command("change_status", {"status": status})
-
-    async def find_groups(self, query: str) -> Groups:
-        """Open groups that anybody may join."""
-        return await self.rest.get(Groups, "/api/directory/groups", {"query": query})
-
-    async def find_users(self, query: str) -> Users:
-        return await self.rest.get(Users, "/api/directory/users", {"query": query})
-
-    # What comes in
-
-    async def _command(self, event: str, payload: dict[str, Any]) -> Any:
+    async def command(self, event: str, payload: dict[str, Any]) -> Any:
         assert self._session is not None, "not started yet"
         waited, lost, conflicts = False, False, 0
         while True:
@@ -337,6 +231,8 @@ class Client:
     def _ready(self) -> None:
         if self._follow:
             self._follower.ask_for_all()
+        for view in self._views.values():
+            self._in_background(self._load_members if view.loaded else self._load, view)
 
     def _hear(self, name: str, data: Any) -> None:
         if not isinstance(data, dict):
@@ -366,10 +262,16 @@ class Client:
             for group in groups:
                 self._follower.follow(group.id, group.latest_seq)
 
-    def _enter(self, group: Group, latest_seq: int) -> None:
+    def _entered(self, group: Group, latest_seq: int) -> None:
         self._groups[group.id] = group
         if self._follow:
             self._follower.follow(group.id, latest_seq)
+
+    def _gone_from(self, group_id: str, *, still_member: bool) -> None:
+        group = self._groups.get(group_id)
+        self._lose(group_id)
+        if group is not None and still_member:
+            self._groups[group_id] = group
 
     def _lose(self, group_id: str) -> None:
         self._groups.pop(group_id, None)
@@ -384,9 +286,7 @@ class Client:
                 self._learn(happening, group_id)
             case Resynced(group_id=group_id) if view := self._views.get(group_id):
                 view.restart()
-                task = asyncio.create_task(self._load(view), name="chatcore-client-history")
-                self._loading.add(task)
-                task.add_done_callback(self._loading.discard)
+                self._in_background(self._load, view)
             case GroupLost(group_id=group_id):
                 self._lose(group_id)
         for subscription in list(self._subscriptions):
@@ -401,16 +301,34 @@ class Client:
             mine = {"role": known.role, "unread": known.unread} if known else {}
             self._groups[group_id] = group.model_copy(update=mine)
 
+    def _in_background(self, load: Callable[[GroupView], Coroutine[Any, Any, None]], view: GroupView) -> None:
+        task = asyncio.create_task(self._loaded(load, view), name="chatcore-client-loading")
+        self._loading.add(task)
+        task.add_done_callback(self._loading.discard)
+
+    async def _loaded(self, load: Callable[[GroupView], Coroutine[Any, Any, None]], view: GroupView) -> None:
+        """What is lost with the connection is loaded anew at the next one."""
+        while self._views.get(view.group_id) is view:
+            try:
+                await load(view)
+            except LinkLost:
+                return
+            except ChatError as refused:
+                if not refused.retryable:
+                    return
+                await asyncio.sleep(_pause(refused))
+            else:
+                return
+
     async def _load(self, view: GroupView) -> None:
-        page, members = await asyncio.gather(self.history(view.group_id), self.members(view.group_id))
-        for member in members.members:
-            view.roles[member.user_id] = member.role
-            view.mark_read(member.user_id, member.read_seq or 0)
+        page, _ = await asyncio.gather(self.history(view.group_id), self._load_members(view))
         view.start(page)
 
-
-def _given(**fields: object) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+    async def _load_members(self, view: GroupView) -> None:
+        """Roles and read marks; the latter are pushed but stand in no log."""
+        for member in (await self.members(view.group_id)).members:
+            view.roles[member.user_id] = member.role
+            view.mark_read(member.user_id, member.read_seq or 0)
 
 
 def _pause(refused: ChatError) -> float:

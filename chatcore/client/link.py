@@ -59,7 +59,7 @@ class Link:
         except TimeoutError:
             raise LinkLost(f"no answer from {url} within {timeout_seconds:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise LinkLost(f"cannot reach {url}: {error}") from None
+            raise LinkLost(f"cannot reach {url}: {cause(error)}") from None
         link = cls(websocket, silence_seconds=silence_seconds, on_event=on_event)
         link._reader = asyncio.create_task(link._read(), name="chatcore-client-reader")
         return link
@@ -138,6 +138,16 @@ class Link:
         for waiting in self._acks.values():
             if not waiting.done():
                 waiting.set_exception(LinkLost(reason))
+
+
+def cause(error: Exception) -> str:
+    """In a few words: the library's own text repeats the address and names its TLS options."""
+    match error:
+        case aiohttp.ClientConnectorError(os_error=OSError(strerror=str() as text)):
+            return text
+        case aiohttp.WSServerHandshakeError(status=status):
+            return f"it answered {status}"
+    return str(error) or type(error).__name__
 
 
 async def _next_frame(websocket: aiohttp.ClientWebSocketResponse, silence_seconds: float) -> str | None:

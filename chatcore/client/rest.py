@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import aiohttp
 import orjson
 
-from chatcore.client.link import LinkLost
+from chatcore.client.link import LinkLost, cause
 from chatcore.client.refusals import refusal
 from chatcore.contract.base import Shape
 from chatcore.contract.people import TokenIssued
@@ -80,7 +80,7 @@ class Rest:
             ) as answer:
                 return _outcome(answer.status, await answer.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise LinkLost(f"cannot reach {self._url}: {error or type(error).__name__}") from None
+            raise LinkLost(f"cannot reach {self._url}: {cause(error)}") from None
 
 
 def _outcome(status: int, content: bytes) -> Any:

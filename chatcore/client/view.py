@@ -37,6 +37,11 @@ class GroupView:
         self._awaited: list[tuple[int, asyncio.Future[None]]] = []
 
     @property
+    def loaded(self) -> bool:
+        """False until the first page of history is there, and while it is read anew."""
+        return self._loaded
+
+    @property
     def messages(self) -> list[Message]:
         """Oldest first."""
         return [self._messages[seq] for seq in self._order]
