@@ -64,8 +64,8 @@ async def _perform(plan: Plan, tokens: list[str], *, own: bool, keep: bool) -> R
         try:
             return await load(plan, cast, run_id, face.running)
         finally:
-            if not keep:
-                await disband(plan, cast, face.preparing)
+            if not keep and (left := await disband(plan, cast, face.preparing)):
+                console.print(f"[yellow]![/] {left} groups named `load test {run_id}` could not be deleted.")
 
 
 class _Face:

@@ -86,7 +86,8 @@ class Conductor:
         outcomes = await self._all("connect", STEP_DEADLINE_SECONDS)
         online = sum(outcome["online"] for outcome in outcomes)
         if online < self._plan.clients:
-            raise LoadRefused(f"only {online} of {self._plan.clients} clients could connect")
+            why = ", ".join(sorted({reason for outcome in outcomes for reason in outcome["failed"]}))
+            raise LoadRefused(f"only {online} of {self._plan.clients} clients could connect: {why}")
         seconds = max(outcome["seconds"] for outcome in outcomes)
         return {
             "clients": online,

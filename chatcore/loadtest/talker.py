@@ -22,6 +22,7 @@ NUMBERS_PER_CLIENT = 100_000_000
 NEW_MESSAGE = b'42["new_message",'
 SEQ = b'"seq":'
 SYNC_TIMEOUT_SECONDS = 20.0
+MAX_TRIES = 6
 
 
 @dataclass(slots=True)
@@ -42,11 +43,12 @@ class Tally:
 
 @dataclass(slots=True)
 class Outstanding:
-    """A message without its acknowledgement; sent again, under the same `tempId`, after a reconnect."""
+    """A message without its acknowledgement; sent again, under the same `tempId`, where its outcome is not known."""
 
     key: int
     intended: int
     packet: bytes
+    tries: int = 0
 
 
 class Talker:
@@ -132,10 +134,9 @@ class Talker:
             request = {"groups": [{"groupId": self.person.group_id, "since": since}]}
             answer = await self._ask("sync", request)
             if not answer["ok"]:
-                error = answer["error"]
-                if error["code"] != "rate_limited":
-                    raise ConnectionAbortedError(f"sync was refused: {error['code']}")
-                await asyncio.sleep((error.get("retryAfterMs") or 1000) / 1000)
+                if not answer["error"]["retryable"]:
+                    raise ConnectionAbortedError(f"sync was refused: {answer['error']['code']}")
+                await asyncio.sleep(_pause_ms(answer["error"]) / 1000)
                 continue
             group = answer["data"]["groups"][0]
             for event in group["events"]:
@@ -214,13 +215,27 @@ class Talker:
         message = self._waiting.pop(number, None)
         if message is None:
             return
-        wait_ms = 0
         if answer["ok"]:
             self._note_acked(message, answer["data"], now)
+            self.on_acked(self, 0)
         else:
-            self._tally.refused[answer["error"]["code"]] += 1
-            wait_ms = answer["error"].get("retryAfterMs") or 0
-        self.on_acked(self, wait_ms)
+            self._note_refused(number, message, answer["error"])
+
+    def _note_refused(self, number: int, message: Outstanding, error: dict[str, Any]) -> None:
+        """Where the message may be stored all the same, it is sent again, as a client must."""
+        self._tally.refused[error["code"]] += 1
+        message.tries += 1
+        if error["code"] == "unavailable" and message.tries < MAX_TRIES:
+            self._waiting[number] = message
+            asyncio.get_running_loop().call_later(_pause_ms(error) / 1000, self._try_again, number)
+        else:
+            self.on_acked(self, _pause_ms(error) if error["retryable"] else 0)
+
+    def _try_again(self, number: int) -> None:
+        """Unless a reconnect has done so already."""
+        message = self._waiting.pop(number, None)
+        if message is not None:
+            self._send(message)
 
     def _note_acked(self, message: Outstanding, receipt: dict[str, Any], now: int) -> None:
         tally = self._tally
@@ -229,6 +244,10 @@ class Talker:
         tally.repeated += receipt["duplicate"]
         if message.intended >= tally.timed_from:
             tally.acks.append((now - message.intended) // 1000)
+
+
+def _pause_ms(error: dict[str, Any]) -> int:
+    return int(error.get("retryAfterMs") or 500)
 
 
 def _key_in(content: bytes) -> int:

@@ -7,9 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
-
-from chatcore.loadtest.plan import LoadRefused
+from picows import WSFrame, WSListener, WSMsgType, WSParsedURL, WSTransport, ws_connect
 
 TEXT = WSMsgType.TEXT
 CLOSE = WSMsgType.CLOSE
@@ -104,7 +102,6 @@ async def open_wire(
     scheme = "wss" if address.scheme == "https" else "ws"
     target = f"{scheme}://{address.netloc}/socket.io/?EIO=4&transport=websocket"
     wire = Wire(auth, on_packet, on_lost)
-    options: dict[str, Any] = {"sock": _narrow_socket(address.hostname or "", address.port)} if slow else {}
     async with asyncio.timeout(timeout_seconds):
         try:
             await ws_connect(
@@ -114,7 +111,7 @@ async def open_wire(
                 max_frame_size=MAX_FRAME_BYTES,
                 read_buffer_init_size=READ_BUFFER_BYTES,
                 use_aiofastnet=False,
-                **options,
+                socket_factory=_narrow_socket if slow else None,
             )
             await wire.connected
         except OSError:
@@ -127,11 +124,7 @@ async def open_wire(
     return wire
 
 
-def _narrow_socket(host: str, port: int | None) -> socket.socket:
-    if port is None:
-        raise LoadRefused("slow readers need a URL with a port")
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+def _narrow_socket(url: WSParsedURL) -> socket.socket:
+    made = socket.socket(socket.AF_INET6 if ":" in url.host else socket.AF_INET)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_READER_BUFFER_BYTES)
-    made.connect((host, port))
-    made.setblocking(False)
     return made

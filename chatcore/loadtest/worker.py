@@ -66,7 +66,12 @@ class Worker:
         took = time.monotonic() - started
         histogram = Histogram()
         histogram.add(latencies)
-        return {"online": self._online(), "seconds": took, "latency": histogram.to_json()}
+        return {
+            "online": self._online(),
+            "seconds": took,
+            "latency": histogram.to_json(),
+            "failed": dict(self._tally.failed_connects),
+        }
 
     async def _each(self, talkers: list[Talker], action: Callable[[Talker], Awaitable[None]]) -> None:
         gate = asyncio.Semaphore(max(1, int(self._plan.connects_at_once * self._share)))
@@ -173,10 +178,11 @@ class Worker:
         }  # fmt: skip
 
     async def _come_back(self, talker: Talker, latencies: "array[int]") -> None:
-        await self._connect(talker, latencies)
-        if talker.online:
+        for _ in range(RECONNECT_TRIES):
+            await self._connect(talker, latencies)
             with suppress(OSError, TimeoutError):
                 await talker.catch_up()
+                return
 
     async def _hold_up(self, timed_from: int) -> None:
         """The slow readers read nothing from the first timed moment to the end, then all there is."""
