@@ -50,8 +50,9 @@ def iso_milliseconds(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
-Text = Annotated[str, AfterValidator(_clean)]
+Clean = AfterValidator(_clean)  # after StringConstraints: behind a validator those would count before they strip
+Text = Annotated[str, Clean]
 ObjectIdText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}\z", min_length=24, max_length=24)]
-UserId = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+UserId = Annotated[str, StringConstraints(min_length=1, max_length=255), Clean]
 Moment = Annotated[datetime, PlainSerializer(iso_milliseconds, return_type=str)]
 Seq = Annotated[int, Field(ge=0, le=2**53 - 1, strict=True)]

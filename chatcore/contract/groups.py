@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from chatcore.contract.base import Moment, ObjectIdText, Seq, Shape, Text, UserId
+from chatcore.contract.base import Clean, Moment, ObjectIdText, Seq, Shape, UserId
 from chatcore.contract.people import Name, User
 
 GroupRole = Literal["owner", "admin", "moderator", "member"]
@@ -12,7 +12,7 @@ JoinPolicy = Literal["open", "invite", "closed"]
 GroupKind = Literal["group", "direct"]
 LeaveReason = Literal["left", "kicked", "banned", "erased"]
 PresenceStatus = Literal["online", "away"]
-Description = Annotated[Text, StringConstraints(strip_whitespace=True, max_length=500)]
+Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), Clean]
 
 
 class GroupSettings(Shape):
@@ -106,7 +106,7 @@ class GroupPath(Shape):
 class GroupOrUserPath(Shape):
     """24 lower-case hex characters are a group's id; anything else is a user's, and only one's own is answered."""
 
-    id: Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+    id: Annotated[str, StringConstraints(min_length=1, max_length=255), Clean]
 
 
 class LeaveGroup(Shape):
@@ -146,7 +146,7 @@ class ChangeRole(Shape):
 class Ban(Shape):
     group_id: ObjectIdText
     user_id: UserId
-    reason: Annotated[Text, StringConstraints(max_length=500)] = ""
+    reason: Annotated[str, StringConstraints(max_length=500), Clean] = ""
 
 
 class Bans(Shape):
@@ -189,7 +189,7 @@ class DirectMessage(Shape):
 
 
 class FindGroups(Shape):
-    query: Annotated[Text, StringConstraints(strip_whitespace=True, max_length=100)] = ""
+    query: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), Clean] = ""
     limit: int = Field(default=20, ge=1, le=100)
 
 

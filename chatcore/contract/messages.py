@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from chatcore.contract.base import Moment, ObjectIdText, Seq, Shape, Text
+from chatcore.contract.base import Clean, Moment, ObjectIdText, Seq, Shape, Text
 from chatcore.contract.people import User
 
 MAX_MESSAGE_BYTES = 4096
@@ -21,7 +21,7 @@ LogEventName = Literal[
     "member_role_changed",
     "group_updated",
 ]
-TempId = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
+TempId = Annotated[str, StringConstraints(min_length=1, max_length=64), Clean]
 
 
 def _emoji(text: str) -> str:
@@ -33,7 +33,7 @@ def _emoji(text: str) -> str:
     return text
 
 
-Emoji = Annotated[Text, StringConstraints(min_length=1, max_length=16), AfterValidator(_emoji)]
+Emoji = Annotated[str, StringConstraints(min_length=1, max_length=16), AfterValidator(_emoji), Clean]
 
 
 class MediaMetadata(Shape):
@@ -60,7 +60,8 @@ class Message(Shape):
     """One message. `seq` is its place in the group's log, `n` its ordinal among the messages people wrote.
 
     A system message carries the `n` reached so far, so joining and leaving never counts as unread. A deleted message
-    keeps its place and ids, with empty content. `unavailable` says that the stored bytes failed their integrity check.
+    keeps its place and ids, with empty content. `unavailable` says that the stored bytes failed their integrity check,
+    or (in `message_updated`) that the message is older than the reader's history.
     """
 
     id: ObjectIdText = Field(alias="_id")
@@ -265,7 +266,7 @@ class Pins(Shape):
 class ReportMessage(Shape):
     group_id: ObjectIdText
     message_id: ObjectIdText
-    reason: Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), Clean]
 
 
 class ReportReceipt(Shape):

@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from chatcore.contract.base import Moment, Shape, Text, UserId
+from chatcore.contract.base import Clean, Moment, Shape, UserId
 
 DeviceType = Literal["mobile", "web", "desktop"]
 ServerRole = Literal["operator", "reviewer", "analyst"]
-Name = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Clean]
 
 
 class User(Shape):
@@ -50,7 +50,7 @@ class UpdateMe(Shape):
 
 
 class Authenticate(Shape):
-    token: Annotated[Text, StringConstraints(max_length=8192)]
+    token: Annotated[str, StringConstraints(max_length=8192), Clean]
     device_type: DeviceType | None = None
 
 
@@ -83,16 +83,16 @@ class Devices(Shape):
 
 
 class SessionPath(Shape):
-    session_id: Annotated[Text, StringConstraints(min_length=1, max_length=128)]
+    session_id: Annotated[str, StringConstraints(min_length=1, max_length=128), Clean]
 
 
 class Login(Shape):
     name: Name
-    password: Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
+    password: Annotated[str, StringConstraints(min_length=1, max_length=1024), Clean]
 
 
 class DevTokenRequest(Shape):
-    name: Annotated[Text, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\z")]
+    name: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\z"), Clean]
 
 
 class TokenIssued(Shape):
@@ -102,7 +102,7 @@ class TokenIssued(Shape):
 
 
 class FindUsers(Shape):
-    query: Annotated[Text, StringConstraints(strip_whitespace=True, max_length=100)] = ""
+    query: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), Clean] = ""
     limit: int = Field(default=20, ge=1, le=100)
 
 

@@ -28,6 +28,9 @@ Action = Literal[
     "slow_mode.skip",
 ]
 
+NO_SUCH_GROUP = "There is no such group, or you are not a member of it"
+"""Word for word the same for a group that is not there and one that must not be seen."""
+
 LEAST_ROLE: dict[Action, GroupRole] = {
     "group.read": "member",
     "group.update": "admin",
@@ -76,7 +79,7 @@ def allows(room: Room, user_id: str, action: Action) -> bool:
 def authorize(room: Room, user_id: str, action: Action) -> None:
     """Raises NotFound for one who is no member, and Forbidden for a member whose role is too low."""
     if user_id not in room.members or not room.record.is_active:
-        raise NotFound("There is no such group, or you are not a member of it")
+        raise NotFound(NO_SUCH_GROUP)
     if not allows(room, user_id, action):
         if room.record.kind == "direct":
             raise Forbidden("A direct conversation has no roles, settings or invitations")

@@ -84,6 +84,18 @@ def membership_event(row: Row, user: User) -> Shape:
     return MemberRoleChanged(group_id=row.group_id, seq=row.seq, user_id=facts["userId"], role=facts["role"])
 
 
+def _without_content(update: MessageUpdated) -> MessageUpdated:
+    hidden = {"content": "", "mentions": None, "reactions": None, "unavailable": True}
+    return update.model_copy(update={"message": update.message.model_copy(update=hidden)})
+
+
+def seen_from(floor: int, event: Shape) -> Shape:
+    """An event as a member with this floor may see it."""
+    if isinstance(event, MessageUpdated) and event.message_seq <= floor:
+        return _without_content(event)
+    return event
+
+
 class Rendering:
     """Opens and names rows in bulk: one look-up of people and at most one of messages for a page."""
 
@@ -169,11 +181,11 @@ class Rendering:
         assert name is not None
         return name, event
 
-    async def log(self, room: Room, head: Head, rows: Sequence[Row]) -> list[LogEvent]:
-        """The same as `sync` returns them."""
+    async def log(self, room: Room, head: Head, rows: Sequence[Row], floor: int) -> list[LogEvent]:
+        """The same as `sync` returns them; a message at or below the floor is not shown by its later edits either."""
         events = await self.events(room, head, rows)
         return [
-            LogEvent(seq=row.seq, event=name, data=shape.wire())
+            LogEvent(seq=row.seq, event=name, data=seen_from(floor, shape).wire())
             for row, (name, shape) in zip(rows, events, strict=True)
         ]
 

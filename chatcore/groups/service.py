@@ -28,7 +28,7 @@ from chatcore.contract.groups import (
 from chatcore.contract.people import User
 from chatcore.errors import Banned, Conflict, NotFound
 from chatcore.groups.membership import Clock, Membership
-from chatcore.groups.permissions import Action, authorize
+from chatcore.groups.permissions import NO_SUCH_GROUP, Action, authorize
 from chatcore.groups.records import RANK, GroupRecord, MemberRecord, Room
 from chatcore.groups.rendering import Rendering, group_shape
 from chatcore.groups.rooms import Rooms
@@ -217,7 +217,7 @@ class Groups:
 
     async def _require_may_join(self, room: Room, caller: Caller) -> None:
         if room.record.join_policy != "open" or room.record.kind == "direct":
-            raise NotFound("There is no such group, or it takes members by invitation only")
+            raise NotFound(NO_SUCH_GROUP)
         await self.require_not_banned(room.id, caller.user_id)
 
     async def require_not_banned(self, group_id: str, user_id: str) -> None:

@@ -169,7 +169,10 @@ class MongoGroupStore:
 
     @translate_errors
     async def use_invite(self, code: str) -> bool:
-        left = {"_id": code, "$expr": {"$lt": ["$uses", "$maxUses"]}}
+        invite = await self.find_invite(code)
+        if invite is None:
+            return False
+        left = {"_id": code, "uses": {"$lt": invite.max_uses}}
         return (await self._invites.update_one(left, {"$inc": {"uses": 1}})).modified_count == 1
 
     def group_added(self, group: GroupRecord) -> Change:

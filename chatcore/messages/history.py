@@ -83,7 +83,7 @@ class LogReader:
         if since > head.seq or since < floor:
             return self._synced(room.id, [], head, resync=since < floor or since > head.seq)
         rows = await self._journal.window(room.id, since, min(head.seq, since + SYNC_EVENTS))
-        events = await self._rendering.log(room, head, rows)
+        events = await self._rendering.log(room, head, rows, floor)
         return self._synced(room.id, events, head, more=bool(rows) and rows[-1].seq < head.seq)
 
     @staticmethod

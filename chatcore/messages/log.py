@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chatcore.contract.base import Shape
+from chatcore.contract.messages import MessageUpdated
 from chatcore.errors import Conflict, NotFound
 from chatcore.groups.membership import Clock
 from chatcore.groups.permissions import Action, authorize
 from chatcore.groups.records import Room
+from chatcore.groups.rendering import seen_from
 from chatcore.groups.rooms import Rooms
 from chatcore.journal.ids import new_id
 from chatcore.journal.rows import Change, Entry, Kind, Row
@@ -27,6 +29,15 @@ class Happening:
     shape: Callable[[Row], Shape]
 
 
+def push(fanout: Fanout, room: Room, event: str, shape: Shape) -> None:
+    """To the room as one; person by person where some may not see what an older message was changed to."""
+    if not isinstance(shape, MessageUpdated) or room.record.settings.history_for_new_members == "all":
+        fanout.publish(event, shape, group_id=room.id)
+        return
+    for user_id in room.members:
+        fanout.tell(user_id, event, seen_from(room.floor(user_id), shape))
+
+
 class MessageLog:
     """Shared by everything that looks up or changes messages."""
 
@@ -43,7 +54,7 @@ class MessageLog:
 
         def deliver(stored: Sequence[Row]) -> None:
             self._rooms.note(room, stored[0])
-            self._fanout.publish(happening.event, happening.shape(stored[0]), group_id=room.id)
+            push(self._fanout, room, happening.event, happening.shape(stored[0]))
 
         (stored,) = await self.append(
             room,

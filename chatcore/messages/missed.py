@@ -6,6 +6,7 @@ from chatcore.contract.groups import GroupDeleted
 from chatcore.groups.rendering import Rendering
 from chatcore.groups.rooms import Rooms
 from chatcore.journal.rows import Row
+from chatcore.messages.log import push
 from chatcore.ports import Fanout
 from chatcore.presence.service import Presence
 from chatcore.presence.typing import Typing
@@ -35,7 +36,7 @@ class MissedRows:
             if name == "member_joined":
                 self._fanout.enter(group_id, user_id=row.data["userId"])
                 self._presence.joined(row.data["userId"], group_id)
-            self._fanout.publish(name, shape, group_id=group_id)
+            push(self._fanout, room, name, shape)
             if name == "member_left":
                 self._fanout.leave(group_id, user_id=row.data["userId"])
                 self._presence.left(row.data["userId"], group_id)

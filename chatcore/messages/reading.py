@@ -123,8 +123,9 @@ class Reading:
         """The log position meant, never past the end, and the ordinal that belongs to it."""
         head = self._rooms.head(room.id)
         if request.message_ids is not None:
-            rows = await self._journal.by_ids(request.message_ids)
-            if any(row_id not in rows or rows[row_id].group_id != room.id for row_id in request.message_ids):
+            rows, floor = await self._journal.by_ids(request.message_ids), room.floor(caller.user_id)
+            seen = {row.id for row in rows.values() if row.group_id == room.id and row.shown and row.seq > floor}
+            if not seen.issuperset(request.message_ids):
                 raise NotFound("One of these messages is not in this group", field="messageIds")
             last = max(rows.values(), key=lambda row: row.seq)
             return last.seq, last.n

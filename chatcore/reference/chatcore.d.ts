@@ -453,7 +453,7 @@ export interface MemberRoleChanged {
   role: "owner" | "admin" | "moderator" | "member";
 }
 
-/** One message. `seq` is its place in the group's log, `n` its ordinal among the messages people wrote. A system message carries the `n` reached so far, so joining and leaving never counts as unread. A deleted message keeps its place and ids, with empty content. `unavailable` says that the stored bytes failed their integrity check. */
+/** One message. `seq` is its place in the group's log, `n` its ordinal among the messages people wrote. A system message carries the `n` reached so far, so joining and leaving never counts as unread. A deleted message keeps its place and ids, with empty content. `unavailable` says that the stored bytes failed their integrity check, or (in `message_updated`) that the message is older than the reader's history. */
 export interface Message {
   /** 24 lower-case hexadecimal characters. */
   _id: string;
@@ -470,8 +470,11 @@ export interface Message {
   type: "text" | "image" | "file" | "system";
   mediaUrl?: string;
   mediaMetadata?: MediaMetadata;
+  /** The `_id` of the message that this one answers. */
   replyTo?: string;
+  /** Ids of the people named after an `@`. */
   mentions?: string[];
+  /** How many people reacted with each emoji. */
   reactions?: Record<string, number>;
   /** A model has looked at this message. */
   aiModerated: boolean;
@@ -689,7 +692,9 @@ export interface SendMessage {
   type?: "text" | "image" | "file";
   /** The client's own id of the message; a repeat of it never sends twice. */
   tempId?: string | null;
+  /** The `_id` of the message that this one answers. */
   replyTo?: string | null;
+  /** The `_id` of an upload of one's own. */
   mediaId?: string | null;
 }
 

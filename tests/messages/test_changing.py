@@ -104,7 +104,7 @@ class TestDeleting:
         assert all("first form" not in str(event) for event in (await ben.syncs(group))["events"])
 
     async def test_a_repeat_changes_nothing(self, people: People) -> None:
-        ana, ben, group, sent = await _sent(people)
+        ana, ben, _, sent = await _sent(people)
         await ana.delete(f"/messages/{sent['messageId']}")
         await ben.receives("message_deleted")
         await ana.delete(f"/messages/{sent['messageId']}")

@@ -1,0 +1,172 @@
+"""The services on memory stores, composed as `app` does it: for what sockets and a database add nothing to."""
+
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from chatcore.api import Services
+from chatcore.background import Background
+from chatcore.contract import groups as g
+from chatcore.contract import messages as m
+from chatcore.contract.base import Shape
+from chatcore.errors import ChatError
+from chatcore.groups.attendance import Attendance
+from chatcore.groups.members import Members
+from chatcore.groups.membership import Membership
+from chatcore.groups.rendering import Rendering
+from chatcore.groups.rooms import Rooms
+from chatcore.groups.service import Groups
+from chatcore.groups.store import MemoryGroupStore
+from chatcore.identity.memory import MemoryIdentityStore
+from chatcore.identity.records import Profile, UserRecord
+from chatcore.identity.service import Identity
+from chatcore.identity.tokens import OneOf
+from chatcore.journal.store import MemoryJournalStore
+from chatcore.journal.writer import Writer
+from chatcore.limits import SlowModeGate
+from chatcore.messages.log import MessageLog
+from chatcore.messages.missed import MissedRows
+from chatcore.messages.reading import Reading
+from chatcore.messages.responses import Responses
+from chatcore.messages.service import Messages
+from chatcore.messages.store import MemoryMessageStore
+from chatcore.ports import Caller, SilentFanout
+from chatcore.presence.service import Presence
+from chatcore.presence.typing import Typing
+from chatcore.vault.master import MasterKeys
+from chatcore.vault.service import Vault
+from chatcore.vault.store import MemoryKeyStore
+
+START = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class WrittenDown(SilentFanout):
+    """What would have been pushed to whole groups, in order."""
+
+    pushed: list[tuple[str, Shape]] = field(default_factory=list)
+
+    def publish(
+        self, event: str, payload: Shape, *, group_id: str, skip_connection: str | None = None, volatile: bool = False
+    ) -> None:
+        self.pushed.append((event, payload))
+
+
+class Household:
+    """People, groups and messages in memory, on a clock that moves when told."""
+
+    def __init__(self, *, max_members: int = 1_000, retention_days: int = 30):
+        self.now = START
+        self.fanout = WrittenDown()
+        self.people_store = MemoryIdentityStore()
+        self.journal, self.group_store = MemoryJournalStore(), MemoryGroupStore()
+        self.message_store, self.key_store = MemoryMessageStore(), MemoryKeyStore()
+        self.vault = Vault(MasterKeys({"k1": b"m" * 32}), self.key_store)
+        self.background = Background()
+        self.slow_mode = SlowModeGate(lambda: self._clock().timestamp())
+        self._compose(max_members, retention_days)
+
+    def _clock(self) -> datetime:
+        return self.now
+
+    def _compose(self, max_members: int, retention_days: int) -> None:
+        clock, fanout, journal, secret = self._clock, self.fanout, self.journal, b"s" * 32
+        self.identity = identity = Identity(self.people_store, OneOf({}), fanout)
+        presence, typing = Presence(fanout), Typing(fanout)
+        self.rooms = rooms = Rooms(self.group_store, journal)
+        rendering = Rendering(self.vault, identity, journal)
+        membership = Membership(
+            store=self.group_store, rooms=rooms, vault=self.vault, fanout=fanout, presence=presence, typing=typing,
+            clock=clock, max_members=max_members,
+        )  # fmt: skip
+        groups = Groups(
+            store=self.group_store, journal=journal, rooms=rooms, membership=membership, rendering=rendering,
+            identity=identity, presence=presence, vault=self.vault, fanout=fanout, background=self.background,
+            clock=clock, secret=secret,
+        )  # fmt: skip
+        members = Members(
+            store=self.group_store, groups=groups, membership=membership, identity=identity, presence=presence,
+            clock=clock, public_url="http://chat.example",
+        )  # fmt: skip
+        log = MessageLog(journal=journal, rooms=rooms, fanout=fanout, clock=clock)
+        messages = Messages(
+            journal=journal, groups=groups, rendering=rendering, log=log, identity=identity, typing=typing,
+            vault=self.vault, fanout=fanout, clock=clock, secret=secret, slow_mode=self.slow_mode,
+            deleted_retention_days=retention_days,
+        )  # fmt: skip
+        reading = Reading(
+            journal=journal, groups=groups, rendering=rendering, log=log, identity=identity, fanout=fanout, clock=clock
+        )
+        responses = Responses(
+            store=self.message_store, journal=journal, groups=groups, rendering=rendering, log=log, fanout=fanout,
+            clock=clock,
+        )  # fmt: skip
+        missed = MissedRows(rooms=rooms, rendering=rendering, presence=presence, typing=typing, fanout=fanout)
+        rooms.writer = Writer(journal, load_head=rooms.load_head, missed=missed.deliver)
+        attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
+        self.services = Services(
+            identity=identity, groups=groups, members=members, attendance=attendance, messages=messages,
+            reading=reading, responses=responses,
+        )  # fmt: skip
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.background.drain(5)
+
+    def pass_hours(self, hours: float) -> None:
+        self.now += timedelta(hours=hours)
+
+    def people(self, *names: str) -> list[Caller]:
+        return [self._person(name) for name in names]
+
+    def _person(self, name: str) -> Caller:
+        record = UserRecord(name, Profile(name=name.title(), username=name), START, START)
+        self.people_store._users[name] = record
+        return Caller(user_id=name, session_id=f"s-{name}", user=record.card())
+
+    async def group(self, owner: Caller, *members: Caller, name: str = "Garden", **fields: Any) -> str:
+        created = await self.services.groups.create(owner, g.CreateGroup(name=name, **fields))
+        for member in members:
+            await self.services.members.add(owner, g.MemberPath(group_id=created.id, user_id=member.user_id))
+        return created.id
+
+    async def joins(self, caller: Caller, group_id: str) -> g.GroupJoined:
+        return await self.services.groups.join(caller, g.GroupPath(group_id=group_id))
+
+    async def invites(self, caller: Caller, group_id: str, **fields: Any) -> str:
+        return (await self.services.members.invite(caller, g.CreateInvite(group_id=group_id, **fields))).code
+
+    async def accepts(self, caller: Caller, code: str) -> g.GroupJoined:
+        return await self.services.members.accept_invite(caller, g.AcceptInvite(code=code))
+
+    async def sends(self, caller: Caller, group_id: str, content: str = "hello", **fields: Any) -> m.MessageSent:
+        return await self.services.messages.send(caller, m.SendMessage(group_id=group_id, content=content, **fields))
+
+    async def reads(self, caller: Caller, group_id: str) -> list[m.Message]:
+        return (await self.services.reading.history(caller, m.History(group_id=group_id))).messages
+
+    async def members(self, group_id: str) -> set[str]:
+        return {member.user_id for member in await self.group_store.members_of(group_id)}
+
+    async def roles(self, group_id: str) -> dict[str, str]:
+        return {member.user_id: member.role for member in await self.group_store.members_of(group_id)}
+
+    @staticmethod
+    async def refusal(work: Awaitable[object]) -> str:
+        """The code with which this is refused."""
+        try:
+            await work
+        except ChatError as error:
+            return error.code
+        raise AssertionError("this was not refused")
+
+
+def codes(outcomes: Iterable[object]) -> list[str]:
+    """Of `gather(return_exceptions=True)`: "ok" or the refusal's code, sorted."""
+    return sorted(outcome.code if isinstance(outcome, ChatError) else "ok" for outcome in outcomes)
