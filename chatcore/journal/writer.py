@@ -6,9 +6,10 @@ There is one writer per process, so an idle server commits at once and a busy on
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from chatcore.errors import ChatError, NotFound, Unavailable
+from chatcore.journal.peers import News, NoPeers, Peers
 from chatcore.journal.pending import Doubts, Pending, Queue, fold_repeats
 from chatcore.journal.rows import Entry, Head, IdTaken, Row, SeqTaken
 from chatcore.journal.store import JournalStore
@@ -25,7 +26,8 @@ class Writer:
     """Assigns `seq`, commits, delivers. `append` returns the rows as stored.
 
     `load_head` finds a group's end at first use; `missed` is awaited with rows that other processes appended, before
-    anything of ours comes after them; `committed` hears of each durable write (rows, seconds).
+    anything of ours comes after them; `committed` hears of each durable write (rows, seconds); `peers` hear what was
+    stored here and which groups this process keeps up with.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class Writer:
         load_head: Callable[[str], Awaitable[Head]],
         missed: Callable[[str, Sequence[Row]], Awaitable[None]],
         committed: Callable[[int, float], None] = lambda rows, seconds: None,
+        peers: Peers | None = None,
     ):
         self._store = store
         self._load_head = load_head
         self._missed = missed
         self._committed = committed
+        self._peers: Peers = NoPeers() if peers is None else peers
         self._heads: dict[str, Head] = {}
         self._queue = Queue()
         self._in_flight: list[Pending] = []
@@ -57,11 +61,19 @@ class Writer:
 
     def set_head(self, group_id: str, head: Head) -> None:
         """Note what a first look found; an older look never wins over what was written since."""
-        if head.seq >= self._heads.get(group_id, Head()).seq:
+        known = self._heads.get(group_id)
+        if known is None or head.seq >= known.seq:
             self._heads[group_id] = head
+        if known is None:
+            self._peers.followed(group_id)
 
     def forget(self, group_id: str) -> None:
-        self._heads.pop(group_id, None)
+        if self._heads.pop(group_id, None) is not None:
+            self._peers.unfollowed(group_id)
+
+    def followed(self) -> list[str]:
+        """Groups whose end this process knows."""
+        return list(self._heads)
 
     def busy_with(self) -> set[str]:
         """Groups for which something is queued or under way: they must stay loaded."""
@@ -86,6 +98,36 @@ class Writer:
         """Learn what other processes appended; used on a hint from outside. In order with our own appends."""
         async with self._one_at_a_time:
             await self._read_missed(group_id)
+
+    async def follow(self, told: Iterable[News]) -> list[str]:
+        """Apply and deliver what peers tell of: their rows where they are next, else what the database holds.
+
+        Returns the groups that had to be looked up there. Raises Unavailable where that cannot be done now.
+        """
+        looked_up: list[str] = []
+        async with self._one_at_a_time:
+            for news in told:
+                try:
+                    if await self._follow(news):
+                        looked_up.append(news.group_id)
+                except Unavailable:
+                    raise
+                except Exception as error:  # noqa: BLE001 - other groups must not miss theirs because of this one
+                    raise_later(error)
+        return looked_up
+
+    async def _follow(self, news: News) -> bool:
+        """Whether the database was asked."""
+        group_id, head = news.group_id, self._heads.get(news.group_id)
+        if head is None or (news.up_to is not None and news.up_to <= head.seq):
+            return False
+        rows = [row for row in news.rows if row.seq > head.seq]
+        if rows and len(_without_holes(rows, head.seq)) == len(rows):
+            await self._take_over(group_id, rows)
+            if rows[-1].seq == news.up_to:
+                return False
+        await self._read_missed(group_id)
+        return True
 
     async def recheck(self) -> None:
         """Deliver rows that were stored after we had given up on them."""
@@ -267,6 +309,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - the rows are stored: whoever waits must learn it
             raise_later(error)
         pending.stored(pending.rows)
+        self._peers.appended(pending.rows)
 
     def _authorized(self, waiting: list[Pending]) -> list[Pending]:
         """Entries that may still go on, now that everything committed so far is applied."""
@@ -290,9 +333,12 @@ class Writer:
             rows = _without_holes(await self._store.window(group_id, head.seq, head.seq + CATCH_UP_ROWS), head.seq)
             if not rows:
                 return
-            await self._missed(group_id, rows)
-            if group_id in self._heads:
-                self._heads[group_id] = Head(rows[-1].seq, rows[-1].n, rows[-1].p)
+            await self._take_over(group_id, rows)
+
+    async def _take_over(self, group_id: str, rows: Sequence[Row]) -> None:
+        await self._missed(group_id, rows)
+        if group_id in self._heads:
+            self._heads[group_id] = Head(rows[-1].seq, rows[-1].n, rows[-1].p)
 
     # --- after a lost answer
 
