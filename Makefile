@@ -2,7 +2,7 @@
 
 VENV   ?= .venv
 PYTHON ?= python3
-# Extras of pyproject.toml to install: embedded, ai, media, notebooks, cluster, dev.
+# Extras of pyproject.toml to install: embedded, ai, media, notebooks, cluster, loadtest, dev.
 EXTRAS ?= embedded,dev
 # Extra arguments for the tool behind a target: make test ARGS="-x tests/house"
 ARGS   ?=
@@ -19,7 +19,7 @@ STAMP  := $(VENV)/.installed-$(subst $(space),-,$(subst $(comma),-,$(EXTRAS)))
 help: ## List every habit
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: $(STAMP) ## Make .venv and install under the lock (EXTRAS=embedded,ai,media,notebooks,cluster,dev)
+setup: $(STAMP) ## Make .venv and install under the lock (EXTRAS=embedded,ai,media,notebooks,cluster,loadtest,dev)
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -62,8 +62,8 @@ describe: setup ## Write the references, .env.example and the README's table of 
 soak: setup ## Minutes of connects, messages and faults; memory must stay flat
 	@$(BIN)/python -m pytest -m soak --timeout=3600 $(ARGS)
 
-bench: setup ## Print measured numbers of the hot paths
-	@$(BIN)/python -m pytest -m bench -s --timeout=1200 $(ARGS)
+bench: setup ## Measure every performance target, 15 minutes (ARGS="--quick": 2 minutes)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 coverage: setup ## Run all tests and write htmlcov/
 	@$(BIN)/coverage erase

@@ -1,4 +1,3 @@
-# ruff: noqa: S603, T201, TID251 (a command line that starts servers and prints)
 """How many deliveries one CPU-second of the server buys, without a database: ours, stock python-socketio, Node.
 
     python benchmarks/fanout.py [--servers ours,stock,node] [--seconds 3]
@@ -6,7 +5,7 @@
 The server runs in a process of its own, pinned to the first core; the load generator, here, to the last one. CPU
 time is the server process's, so the load generator's own speed matters only as long as it keeps the server busy.
 A row "rooms x members": each room keeps `window` messages in flight; a sender sends the next one when its own
-broadcast has come back. Node needs `npm install socket.io@4.8` in ~/.cache/chatcore-npm.
+broadcast has come back. Node needs socket.io in ~/.cache/chatcore-npm; `make bench` installs it there.
 """
 
 import argparse

@@ -1,0 +1,128 @@
+"""`python -m benchmarks`: every target in one table.
+
+python -m benchmarks                 all, under 15 minutes; writes benchmarks/RESULTS.md
+python -m benchmarks --quick         about two minutes, fewer repetitions; writes nothing
+python -m benchmarks --only fanout   one part: fanout, endtoend or history
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+
+from benchmarks import fanout, node, results
+from benchmarks.endtoend import EndToEnd, Pace
+from benchmarks.history import HistoryPages
+from benchmarks.live import OTHER_CORE, SERVER_CORE
+from benchmarks.rows import Row
+
+PARTS = ("fanout", "endtoend", "history")
+FAN_OUT_TARGETS = {(1, 1_000): 2.5, (100, 10): 1.9, (10, 100): 1.9}
+ACK_TARGET = 1.3
+CORES = f"server on core {SERVER_CORE}; load on core {OTHER_CORE}; 1,000 connections"
+console = Console(highlight=False)
+Section = tuple[str, Sequence[Row]]
+
+
+def fan_out_rows(repetitions: int, seconds: float, names: Sequence[str]) -> list[Section]:
+    """The three servers one after the other in each repetition; ours and the stock one as ratios to Node's."""
+    measured: dict[tuple[str, str], list[float]] = {}
+    titles = [load.name for load in fanout.LOADS] + ["ack round trips"]
+    for repetition in range(repetitions):
+        for title, load in zip(titles, (*fanout.LOADS, None), strict=True):
+            console.print(f"[dim]fan-out {repetition + 1} of {repetitions}: {title}[/]")
+            for name in names:
+                measured.setdefault((title, name), []).append(_per_cpu_second(name, load, seconds))
+    ours, others = [], []
+    for title, load in zip(titles, (*fanout.LOADS, None), strict=True):
+        target = FAN_OUT_TARGETS[load.rooms, load.members] if load else ACK_TARGET
+        base = measured.get((title, "node"), [])
+        ours.append(Row(title, "x Node", "more", CORES, target, measured[title, "ours"], base))
+        others += [
+            Row(
+                f"{title}: {name}",
+                "x Node" if base else "a CPU-second",
+                "more",
+                CORES,
+                None,
+                measured[title, name],
+                base,
+            )
+            for name in names
+            if name != "ours"
+        ]
+    return [
+        ("Fan-out without a database, deliveries per CPU-second (rooms x members)", ours),
+        ("The same with other servers", others),
+    ]
+
+
+def _per_cpu_second(name: str, load: fanout.Load | None, seconds: float) -> float:
+    if load is None:
+        return uvloop.run(fanout.round_trips(name, seconds))
+    return uvloop.run(fanout.fan_out(name, load, seconds))[0]
+
+
+def run(parts: Sequence[str], *, quick: bool, messages: int) -> list[Section]:
+    sections: list[Section] = []
+    if "fanout" in parts:
+        names = ["ours", "stock"]
+        if node.installed(fanout.CACHE):
+            names.append("node")
+        else:
+            console.print("[yellow]Node's socket.io is not here and cannot be installed: no ratios.[/]")
+        _pin_load()
+        sections += fan_out_rows(1 if quick else 3, 1.0 if quick else 3.0, names)
+    with tempfile.TemporaryDirectory(prefix="chatcore-bench-") as folder:
+        if "endtoend" in parts:
+            _pin_load()
+            whole = EndToEnd()
+            whole.measure(Path(folder) / "endtoend" / "home", Pace(1, 5) if quick else Pace(3, 12), _say)
+            sections.append(("End to end, 1,000 clients in 100 groups of 10, embedded database", whole.rows))
+        if "history" in parts:
+            _pin_load()
+            pages = HistoryPages(messages)
+            pages.measure(Path(folder) / "history" / "home", 1 if quick else 3, _say)
+            sections.append(("History", pages.rows))
+    return sections
+
+
+def _rival() -> str:
+    return node.version(fanout.CACHE) if node.installed(fanout.CACHE) else "nothing, Node was not there"
+
+
+def _say(text: str) -> None:
+    console.print(f"[dim]{text}[/]")
+
+
+def _pin_load() -> None:
+    """This process and what it starts; servers are moved to their core afterwards."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {OTHER_CORE})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="about two minutes; writes nothing")
+    parser.add_argument(
+        "--only", choices=PARTS, action="append", help="only this part; may be repeated; writes nothing"
+    )
+    parser.add_argument("--messages", type=int, help="in the long log; default 200000, quick 20000")
+    given = parser.parse_args()
+    began = time.monotonic()
+    messages = given.messages or (20_000 if given.quick else 200_000)
+    sections = run(given.only or PARTS, quick=given.quick, messages=messages)
+    console.print(results.table(sections))
+    if not given.quick and not given.only:
+        target = Path(__file__).parent / "RESULTS.md"
+        results.write(target, sections, how="make bench", took_seconds=time.monotonic() - began, rival=_rival())
+        console.print(f"wrote benchmarks/{target.name}")
+
+
+if __name__ == "__main__":
+    main()
