@@ -4,11 +4,11 @@ from pathlib import Path
 
 import typer
 
-from chatcore.describe.files import generated_files, stale
+from chatcore.describe.files import Generated, generated_files, stale
 
 
-def run(*, check: bool) -> None:
-    files = generated_files()
+def run(*, check: bool, files: list[Generated] | None = None) -> None:
+    files = generated_files() if files is None else files
     old = stale(files)
     if check:
         for path in old:

@@ -117,15 +117,15 @@ class _Page:
         message, ack = self._messages[event], self._messages[f"{event}.ack"]
         yield from self._heading(event, "client to server", message["summary"])
         yield from self._payload("Payload", message["payload"])
-        yield f"<p><b>Acknowledgement:</b> <code>data</code> is {self._kind(ack['payload']['properties']['data'])}"
-        if reply := operation.get("x-reply-event"):
-            yield f", also emitted as {_link(reply)}"
-        yield f". A refusal is also emitted as {_link(operation['x-error-event'])}.</p>"
+        answer = f"<code>data</code> is {self._kind(ack['payload']['properties']['data'])}"
+        reply = f", also emitted as {_link(operation['x-reply-event'])}" if "x-reply-event" in operation else ""
+        refusal = f"A refusal is also emitted as {_link(operation['x-error-event'])}."
+        yield f"<p><b>Acknowledgement:</b> {answer}{reply}. {refusal}</p>"
         codes = ", ".join(f'<a href="#code-{code}"><code>{code}</code></a>' for code in operation["x-error-codes"])
         yield f"<p><b>Refusals:</b> {codes}</p>"
         yield f"<p><b>Rate:</b> {_rate(operation['x-rate'])}</p>"
-        answered = self._messages[f"{event}.ack"]["examples"][0]["payload"]
-        yield from self._examples(("Emit", message["examples"][0]["payload"]), ("Acknowledgement", answered))
+        shown, answered = message["examples"][0]["payload"], ack["examples"][0]["payload"]
+        yield from self._examples(("Emit", shown), ("Acknowledgement", answered))
         yield "</article>"
 
     def _push(self, event: str) -> Iterator[str]:
