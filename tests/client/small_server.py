@@ -29,6 +29,7 @@ class Faults:
     repeated_pushes: bool = False
     reversed_pushes: bool = False  # every two pushes swapped
     forget_before: int = 0  # `sync` from before this place asks for a resync
+    stale_groups: int = 0  # `user_groups` knows so many places less of each log
     refuse_sends: list[Reply] = field(default_factory=list)
     refuse_tokens: set[str] = field(default_factory=set)
 
@@ -156,6 +157,8 @@ class SmallServer:
         welcome = {"user": self.card(user_id), "sessionId": "one", "expiresAt": expires}
         await emit(socket, "authentication_success", welcome)
         mine = [self.group(group_id) for group_id, members in self.members.items() if user_id in members]
+        for group in mine:
+            group["latestSeq"] = max(group["latestSeq"] - self.faults.stale_groups, 0)
         await emit(socket, "user_groups", {"groups": mine})
 
     async def _command(self, socket: web.WebSocketResponse, caller: str, event: str, payload: Reply) -> Reply | None:

@@ -27,7 +27,14 @@ async def connect(server: SmallServer) -> AsyncIterator[Connect]:
     async with AsyncExitStack() as stack:
 
         async def opened(name: str, **options: object) -> Client:
-            return await stack.enter_async_context(Client(server.url, name, backoff=QUICK, **options))
+            """After its first `sync`, so that no later one is owed to the connecting."""
+            asked = server.syncs + any(name.partition(":")[0] in members for members in server.members.values())
+            client = await stack.enter_async_context(Client(server.url, name, backoff=QUICK, **options))
+            async with asyncio.timeout(5):
+                while server.syncs < asked:
+                    await asyncio.sleep(0.005)
+            await asyncio.sleep(0.01)
+            return client
 
         yield opened
 
@@ -118,6 +125,17 @@ async def test_what_was_said_during_an_outage_is_read_after_it(server: SmallServ
     assert await log_places(events, 450) == list(range(1, 451))
     assert len(view.messages) == 450
     assert view.snapshot()[-1]["content"] == "449"
+
+
+async def test_what_happened_while_the_groups_were_listed_is_asked_for(server: SmallServer, connect: Connect) -> None:
+    group = server.add_group("general", "ana")
+    ana = await connect("ana")
+    events = ana.events()
+    server.faults.stale_groups, server.faults.silent_pushes = 2, 2
+    await server.write(group, "bo", "one")
+    await server.write(group, "bo", "two")
+    await server.cut_all()
+    assert await log_places(events, 2) == [1, 2]
 
 
 async def test_commands_given_during_an_outage_wait_for_its_end(server: SmallServer, connect: Connect) -> None:
