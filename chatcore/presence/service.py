@@ -3,7 +3,7 @@
 import heapq
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -18,11 +18,21 @@ from chatcore.contract.presence import (
     UserStatusChanged,
 )
 from chatcore.ports import Caller, Fanout
+from chatcore.presence.peers import Attendee, NoPresencePeers, PresencePeers
 
 GRACE_SECONDS: Final = 5.0  # a reconnect within it is silent
 TICK_SECONDS: Final = 0.05
 # At 8 to 10 us a delivery (our fan-out on one core) this keeps presence under a fifth of the core in the worst storm.
 DELIVERIES_PER_SECOND: Final = 20_000
+PEERS_EVERY_TICKS: Final = 4  # other processes hear of changes each 0.2 s, all of a group in one piece
+
+
+@dataclass(slots=True)
+class _Elsewhere:
+    """One person at one other process, seen in the groups that this process knows of."""
+
+    status: PresenceStatus
+    groups: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -34,12 +44,22 @@ class _Person:
     told: dict[str, PresenceStatus] = field(default_factory=dict)
     status: PresenceStatus | None = None
     leaves_at: float | None = None
+    elsewhere: dict[str, _Elsewhere] = field(default_factory=dict)
+    attending: PresenceStatus | None = None  # what other processes were told of the connections here
+
+    @property
+    def is_here(self) -> bool:
+        return bool(self.connections or self.elsewhere)
 
     def settled(self) -> PresenceStatus | None:
-        """Away only if every device is; None without a device."""
-        if not self.connections:
-            return None
-        return "online" if "online" in self.connections.values() else "away"
+        """Away only if every device is, at whichever process; None without a device."""
+        return _least_away([*self.connections.values(), *(seen.status for seen in self.elsewhere.values())])
+
+    def settled_here(self) -> PresenceStatus | None:
+        """Of the connections of this process alone; through a grace as before it."""
+        if not self.connections and self.leaves_at is not None:
+            return self.attending
+        return _least_away(self.connections.values())
 
 
 class Presence:
@@ -58,8 +78,10 @@ class Presence:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         grace_seconds: float = GRACE_SECONDS,
         deliveries_per_second: int = DELIVERIES_PER_SECOND,
+        peers: PresencePeers | None = None,
     ):
         self._fanout = fanout
+        self._peers: PresencePeers = NoPresencePeers() if peers is None else peers
         self._clock = clock
         self._now = now
         self._grace_seconds = grace_seconds
@@ -68,6 +90,8 @@ class Presence:
         self._online: dict[str, set[str]] = {}
         self._leaving: list[tuple[float, str]] = []
         self._untold: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._untold_peers: dict[str, dict[str, User]] = {}
+        self._ticks = 0
 
     def connected(self, caller: Caller, group_ids: Iterable[str]) -> None:
         """A connection of the caller, who is a member of these groups."""
@@ -79,6 +103,7 @@ class Presence:
         for group_id in group_ids:
             self._enter(caller.user_id, person, group_id)
         self._settle(caller.user_id, person)
+        self._settle_here(caller.user_id, person)
 
     def disconnected(self, caller: Caller) -> None:
         """Unknown connections are passed over. The last one of a person ends the presence after a grace."""
@@ -86,11 +111,11 @@ class Presence:
         if person is None or caller.connection_id is None or person.connections.pop(caller.connection_id, None) is None:
             return
         person.last_activity = self._now()
-        if person.connections:
+        if person.is_here:
             self._settle(caller.user_id, person)
+            self._settle_here(caller.user_id, person)
             return
-        person.leaves_at = self._clock() + self._grace_seconds
-        heapq.heappush(self._leaving, (person.leaves_at, caller.user_id))
+        self._leave_in(self._grace_seconds, caller.user_id, person)
 
     def change_status(self, caller: Caller, status: PresenceStatus) -> None:
         """Of this connection; the person's follows from all of them."""
@@ -98,6 +123,7 @@ class Presence:
         if person is not None and caller.connection_id in person.connections:
             person.connections[caller.connection_id] = status
             self._settle(caller.user_id, person)
+            self._settle_here(caller.user_id, person)
 
     def card_changed(self, card: User) -> None:
         person = self._people.get(card.user_id)
@@ -122,12 +148,118 @@ class Presence:
         if person is not None:
             person.groups.discard(group_id)
             person.told.pop(group_id, None)
+            self._untold_peers.get(group_id, {}).pop(user_id, None)
+            for process in list(person.elsewhere):
+                self._gone_from(process, group_id, person)
             self._withdraw(user_id, group_id)
+            if not person.is_here and person.leaves_at is None:
+                person.status = None  # was at other processes only, and seen in this group only
             self._forget_if_done(user_id, person)
 
     def group_deleted(self, group_id: str) -> None:
         for user_id in list(self._online.get(group_id, ())):
             self.left(user_id, group_id)
+        self._untold_peers.pop(group_id, None)
+
+    # --- other processes
+
+    def attendees(self, group_id: str) -> list[Attendee]:
+        """Everybody in this group who is connected to this process, for peers who ask."""
+        people = [self._people[user_id] for user_id in self.online_members(group_id)]
+        return [
+            Attendee(person.card, person.attending, person.last_activity)
+            for person in people
+            if person.attending is not None
+        ]
+
+    def heard(self, process: str, group_id: str, attendees: Sequence[Attendee], *, everybody: bool = False) -> None:
+        """Who is at another process, in a group that is loaded here; members only. `everybody`: nobody else is."""
+        if everybody:
+            named = {attendee.user.user_id for attendee in attendees}
+            for user_id in [other for other in self._online.get(group_id, ()) if other not in named]:
+                self._not_at(process, group_id, user_id, self._grace_seconds)
+        for attendee in attendees:
+            if attendee.status is None:
+                self._not_at(process, group_id, attendee.user.user_id, 0.0)
+            else:
+                self._seen_at(process, group_id, attendee, attendee.status)
+
+    def process_gone(self, process: str) -> None:
+        """Nothing was heard of it for its lease. Who was there has a grace to come back elsewhere."""
+        for user_id, person in list(self._people.items()):
+            if person.elsewhere.pop(process, None) is not None:
+                self._settle_or_leave(user_id, person, self._grace_seconds)
+
+    def group_forgotten(self, group_id: str) -> None:
+        """This process does not hear of the group any more: those who are elsewhere are not seen in it."""
+        for user_id in list(self._online.get(group_id, ())):
+            if not self._people[user_id].connections:
+                self.left(user_id, group_id)
+
+    def is_attended(self, group_id: str) -> bool:
+        """Whether somebody of this group is connected to this process."""
+        return any(self._people[user_id].connections for user_id in self._online.get(group_id, ()))
+
+    def _seen_at(self, process: str, group_id: str, attendee: Attendee, status: PresenceStatus) -> None:
+        user_id = attendee.user.user_id
+        person = self._people.setdefault(user_id, _Person(attendee.user, attendee.last_activity))
+        seen = person.elsewhere.setdefault(process, _Elsewhere(status))
+        seen.status = status
+        seen.groups.add(group_id)
+        person.last_activity = max(person.last_activity, attendee.last_activity)
+        person.leaves_at = None
+        self._enter(user_id, person, group_id)
+        self._settle(user_id, person, at=person.last_activity)
+        self._settle_here(user_id, person)
+
+    def _not_at(self, process: str, group_id: str, user_id: str, grace_seconds: float) -> None:
+        person = self._people.get(user_id)
+        if person is not None and self._gone_from(process, group_id, person):
+            self._settle_or_leave(user_id, person, grace_seconds)
+
+    @staticmethod
+    def _gone_from(process: str, group_id: str, person: _Person) -> bool:
+        """Whether that process has the person in no group any more that is known here."""
+        seen = person.elsewhere.get(process)
+        if seen is None or group_id not in seen.groups:
+            return False
+        seen.groups.discard(group_id)
+        if seen.groups:
+            return False
+        del person.elsewhere[process]
+        return True
+
+    def _settle_or_leave(self, user_id: str, person: _Person, grace_seconds: float) -> None:
+        if person.is_here:
+            self._settle(user_id, person, at=person.last_activity)
+        elif person.leaves_at is None:
+            self._leave_in(grace_seconds, user_id, person)
+
+    def _leave_in(self, seconds: float, user_id: str, person: _Person) -> None:
+        person.leaves_at = self._clock() + seconds
+        heapq.heappush(self._leaving, (person.leaves_at, user_id))
+
+    def _settle_here(self, user_id: str, person: _Person) -> None:
+        status = person.settled_here()
+        if status != person.attending:
+            person.attending = status
+            for group_id in person.groups:
+                self._untold_peers.setdefault(group_id, {})[user_id] = person.card
+
+    def _tell_peers(self) -> None:
+        untold, self._untold_peers = self._untold_peers, {}
+        for group_id, cards in untold.items():
+            attendees = [self._attendee(user_id, card) for user_id, card in cards.items()]
+            if attendees:
+                self._peers.attending(group_id, attendees)
+
+    def _attendee(self, user_id: str, card: User) -> Attendee:
+        person = self._people.get(user_id)
+        if person is None:
+            return Attendee(card, None, self._now())
+        return Attendee(person.card, person.attending, person.last_activity)
+
+    # --- what is asked
 
     def status_of(self, user_id: str) -> PresenceStatus | None:
         """None for somebody who is not here; a lost connection counts until its grace is over."""
@@ -150,6 +282,9 @@ class Presence:
     async def tick(self) -> None:
         """Call every `TICK_SECONDS`. Ends the presence of those who did not come back, and tells the groups."""
         self._let_leave()
+        self._ticks += 1
+        if self._ticks % PEERS_EVERY_TICKS == 0:
+            self._tell_peers()
         room = self._per_tick
         while self._untold and room > 0:
             (user_id, group_id), _ = self._untold.popitem(last=False)
@@ -162,19 +297,21 @@ class Presence:
             "people": len(self._people),
             "groups": len(self._online),
             "leaving": len(self._leaving),
-            "untold": len(self._untold),
+            "untold": len(self._untold) + len(self._untold_peers),
         }
 
     def _enter(self, user_id: str, person: _Person, group_id: str) -> None:
         if group_id in person.groups:
             return
         person.groups.add(group_id)
+        if person.attending is not None:
+            self._untold_peers.setdefault(group_id, {})[user_id] = person.card
         if person.status is not None:
             self._online.setdefault(group_id, set()).add(user_id)
             self._untold[user_id, group_id] = None
 
-    def _settle(self, user_id: str, person: _Person) -> None:
-        person.last_activity = self._now()
+    def _settle(self, user_id: str, person: _Person, *, at: datetime | None = None) -> None:
+        person.last_activity = at or self._now()
         status = person.settled()
         if status == person.status:
             return
@@ -191,11 +328,16 @@ class Presence:
             if person is None or person.leaves_at != due_at:
                 continue  # came back; may be leaving again, later
             person.status = None
+            self._settle_gone(user_id, person)
             for group_id in person.groups:
                 self._withdraw(user_id, group_id)
                 if group_id in person.told:
                     self._untold[user_id, group_id] = None
             self._forget_if_done(user_id, person)
+
+    def _settle_gone(self, user_id: str, person: _Person) -> None:
+        person.leaves_at = None
+        self._settle_here(user_id, person)
 
     def _withdraw(self, user_id: str, group_id: str) -> None:
         here = self._online.get(group_id, set())
@@ -229,3 +371,8 @@ class Presence:
         self._fanout.publish(name, event, group_id=group_id, skip_connection=own, volatile=True)
         self._forget_if_done(user_id, person)
         return True
+
+
+def _least_away(statuses: Iterable[PresenceStatus]) -> PresenceStatus | None:
+    found = set(statuses)
+    return "online" if "online" in found else "away" if found else None

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from chatcore.contract.people import User
 from chatcore.contract.presence import UserStoppedTyping, UserTyping
 from chatcore.ports import Caller, Fanout
+from chatcore.presence.peers import NoPresencePeers, PresencePeers
 
 LEASE_SECONDS: Final = 5.0
 SWEEP_SECONDS: Final = 0.5
@@ -20,9 +22,11 @@ _Place = tuple[str, str]
 
 @dataclass(slots=True)
 class _Lease:
-    connection_id: str
+    connection_id: str  # of another process where `elsewhere`
+    user: User
     ends_at: float
     told_at: float
+    elsewhere: bool = False
 
 
 class Typing:
@@ -31,29 +35,41 @@ class Typing:
     That a caller may type in a group is for the groups to settle before.
     """
 
-    def __init__(self, fanout: Fanout, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, fanout: Fanout, clock: Callable[[], float] = time.monotonic, peers: PresencePeers | None = None):
         self._fanout = fanout
         self._clock = clock
+        self._peers: PresencePeers = NoPresencePeers() if peers is None else peers
         # All leases are equally long and a renewal moves to the back, so the front ends first.
         self._leases: OrderedDict[_Place, _Lease] = OrderedDict()
         self._held: dict[str, OrderedDict[_Place, None]] = {}
 
     def start(self, caller: Caller, group_id: str) -> None:
         """Begin or renew. The group is told at the begin and then at most each 2.5 s; never the typing connection."""
-        if caller.connection_id is None:
-            return
+        if caller.connection_id is not None:
+            self._start(_Lease(caller.connection_id, caller.user, 0.0, 0.0), group_id)
+
+    def heard(self, process: str, group_id: str, user: User, *, started: bool) -> None:
+        """Somebody types at another process, or stops; a lease here too, as that process or its word may get lost."""
+        lease = self._leases.get((group_id, user.user_id))
+        if started:
+            self._start(_Lease(process, user, 0.0, 0.0, elsewhere=True), group_id)
+        elif lease is not None and lease.connection_id == process:
+            self._end((group_id, user.user_id))
+
+    def _start(self, fresh: _Lease, group_id: str) -> None:
         now = self._clock()
-        place = (group_id, caller.user_id)
+        place = (group_id, fresh.user.user_id)
         lease = self._leases.pop(place, None)
         told_at = lease.told_at if lease is not None else float("-inf")
         if lease is not None:
             self._let_go(lease.connection_id, place)
         tell = now - told_at >= REPEAT_SECONDS
-        self._leases[place] = _Lease(caller.connection_id, now + LEASE_SECONDS, now if tell else told_at)
-        self._hold(caller.connection_id, place)
+        fresh.ends_at, fresh.told_at = now + LEASE_SECONDS, now if tell else told_at
+        self._leases[place] = fresh
+        self._hold(fresh, place)
         if tell:
-            typing = UserTyping(group_id=group_id, user_id=caller.user_id, user=caller.user)
-            self._publish("user_typing", typing, group_id, caller.connection_id)
+            typing = UserTyping(group_id=group_id, user_id=fresh.user.user_id, user=fresh.user)
+            self._publish("user_typing", typing, group_id, fresh)
 
     def stop(self, caller: Caller, group_id: str) -> None:
         """Does nothing for one who does not type, or types on another device."""
@@ -93,12 +109,12 @@ class Typing:
         self._let_go(lease.connection_id, place)
         group_id, user_id = place
         stopped = UserStoppedTyping(group_id=group_id, user_id=user_id)
-        self._publish("user_stopped_typing", stopped, group_id, lease.connection_id)
+        self._publish("user_stopped_typing", stopped, group_id, lease)
 
-    def _hold(self, connection_id: str, place: _Place) -> None:
-        held = self._held.setdefault(connection_id, OrderedDict())
+    def _hold(self, lease: _Lease, place: _Place) -> None:
+        held = self._held.setdefault(lease.connection_id, OrderedDict())
         held[place] = None
-        if len(held) > MAX_PER_CONNECTION:
+        if len(held) > MAX_PER_CONNECTION and not lease.elsewhere:
             self._end(next(iter(held)))
 
     def _let_go(self, connection_id: str, place: _Place) -> None:
@@ -108,5 +124,8 @@ class Typing:
             if not held:
                 del self._held[connection_id]
 
-    def _publish(self, name: str, event: UserTyping | UserStoppedTyping, group_id: str, connection_id: str) -> None:
-        self._fanout.publish(name, event, group_id=group_id, skip_connection=connection_id, volatile=True)
+    def _publish(self, name: str, event: UserTyping | UserStoppedTyping, group_id: str, lease: _Lease) -> None:
+        own = None if lease.elsewhere else lease.connection_id
+        self._fanout.publish(name, event, group_id=group_id, skip_connection=own, volatile=True)
+        if not lease.elsewhere:
+            self._peers.typing(group_id, lease.user, started=name == "user_typing")
