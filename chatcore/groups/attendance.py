@@ -23,12 +23,13 @@ class Attendance:
     async def arrive(self, caller: Caller) -> list[Group]:
         """A connection signed in: it enters its groups' rooms. Returns the groups as `user_groups` shows them."""
         assert caller.connection_id is not None
-        groups = await self._groups.groups_of(caller.user_id)
-        groups = [group for group in groups if self._still_belongs(caller, group.id)]
-        for group in groups:
-            self._fanout.enter(group.id, connection_id=caller.connection_id)
-        self._presence.connected(caller, [group.id for group in groups])
-        return groups
+        rooms = [room for room in await self._groups.rooms_of(caller.user_id) if self._still_belongs(caller, room.id)]
+        for room in rooms:
+            self._fanout.enter(room.id, connection_id=caller.connection_id)
+        self._presence.connected(caller, [room.id for room in rooms])
+        # Only now, so that what happens meanwhile is pushed: its seq is past the latestSeq told here.
+        groups = await self._groups.as_seen_by(caller.user_id, rooms)
+        return [group for group in groups if self._still_belongs(caller, group.id)]
 
     def _still_belongs(self, caller: Caller, group_id: str) -> bool:
         """Who is removed while the groups are read must not enter a room that nobody would take them out of."""

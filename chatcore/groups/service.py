@@ -1,6 +1,6 @@
 """Groups as people use them: create, find, join, invite, leave, manage, delete."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from chatcore.background import Background
@@ -158,15 +158,17 @@ class Groups:
         return room
 
     async def mine(self, caller: Caller, _: Empty) -> GroupList:
-        return GroupList(groups=await self.groups_of(caller.user_id))
+        rooms = await self.rooms_of(caller.user_id)
+        return GroupList(groups=await self.as_seen_by(caller.user_id, rooms))
 
-    async def groups_of(self, user_id: str) -> list[Group]:
+    async def as_seen_by(self, user_id: str, rooms: Sequence[Room]) -> list[Group]:
         """Newest talk first."""
-        rooms = await self.rooms_of(user_id)
-        rooms.sort(
-            key=lambda room: room.last_message.created_at if room.last_message else room.record.created_at, reverse=True
+        ordered = sorted(
+            rooms,
+            key=lambda room: room.last_message.created_at if room.last_message else room.record.created_at,
+            reverse=True,
         )
-        return [await self.shape(room, user_id) for room in rooms]
+        return [await self.shape(room, user_id) for room in ordered]
 
     async def rooms_of(self, user_id: str) -> list[Room]:
         found: list[Room] = []
