@@ -5,13 +5,14 @@ What is in memory changes only when the change is committed: by our own entries,
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from chatcore.errors import NotFound
 from chatcore.groups.records import MemberRecord, Room
 from chatcore.groups.store import GroupStore
+from chatcore.journal.peers import NoPeers, Peers, ReadMark
 from chatcore.journal.rows import Head, Row
 from chatcore.journal.store import JournalStore
 from chatcore.journal.writer import Writer
@@ -31,7 +32,10 @@ class Rooms:
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Room | None]] = {}
         self._behind: dict[str, int] = {}
+        self.on_row: Callable[[Row], None] = lambda row: None
         self.writer: Writer
+        self.peers: Peers = NoPeers()
+        self.in_use: Callable[[str], bool] = lambda group_id: False
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -115,14 +119,15 @@ class Rooms:
         room.outdated = False
 
     def _evict(self) -> None:
-        """Forget the groups asked for least lately; those with unsaved read state or something to write stay."""
+        """Forget the groups asked for least lately; those in use or with something to write or save stay."""
         excess = len(self._rooms) - MAX_ROOMS
         if excess <= 0:
             return
         busy = self.writer.busy_with()
         for group_id in list(self._rooms)[:excess]:
             room = self._rooms[group_id]
-            if not room.unsaved_reads and not self._behind.get(group_id) and group_id not in busy:
+            idle = not room.unsaved_reads and not self._behind.get(group_id) and group_id not in busy
+            if idle and not self.in_use(group_id):
                 self.drop(group_id)
 
     def note(self, room: Room, row: Row, *, replay: bool = True) -> None:
@@ -132,6 +137,8 @@ class Rooms:
         if replay and row.counted and row.sender_id in room.members:
             self.raise_watermark(room, row.sender_id, row.seq, row.n, row.created_at)
         self._behind[room.id] = self._behind.get(room.id, 0) + 1
+        if replay:
+            self.on_row(row)
 
     def raise_watermark(self, room: Room, user_id: str, seq: int, n: int, at: datetime) -> bool:
         """True where it moved; going back is a no-op."""
@@ -162,6 +169,27 @@ class Rooms:
     def _moved_on(room: Room, user_id: str, saved: dict[str, MemberRecord]) -> bool:
         """Whether the watermark rose again while it was being stored."""
         return user_id in room.members and user_id in saved and room.members[user_id].read_seq > saved[user_id].read_seq
+
+    def tell_reads(self, room: Room, user_ids: set[str]) -> None:
+        """For other processes, once it is stored: what members have read is no part of the log."""
+        members = [room.members[user_id] for user_id in user_ids if user_id in room.members]
+        marks = [ReadMark(who.user_id, who.read_seq, who.read_n, who.read_at) for who in members if who.read_at]
+        self.peers.read(room.id, marks)
+
+    def apply_reads(self, group_id: str, marks: Sequence[ReadMark]) -> None:
+        """Stored by another process: nothing to save here."""
+        room = self._rooms.get(group_id)
+        for mark in marks if room is not None else ():
+            assert room is not None
+            member = room.members.get(mark.user_id)
+            if member is not None and mark.seq > member.read_seq:
+                member.read_seq, member.read_n, member.read_at = mark.seq, mark.n, mark.at
+
+    async def refresh_reads(self, group_id: str) -> None:
+        """After other processes were out of hearing."""
+        members = await self._store.members_of(group_id) if group_id in self._rooms else []
+        marks = [ReadMark(who.user_id, who.read_seq, who.read_n, who.read_at) for who in members if who.read_at]
+        self.apply_reads(group_id, marks)
 
     def apply_membership(self, room: Room, row: Row) -> None:
         """A committed change of membership, ours or another process's."""

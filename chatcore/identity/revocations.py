@@ -15,17 +15,22 @@ CLOCK_DIFFERENCE: Final = timedelta(minutes=2)  # between the processes; rows th
 
 
 class Revocations:
-    """All that are in force, in memory; `revoked` is called once for each that this process learns of while it runs."""
+    """All that are in force, in memory; `revoked` is called once for each that this process learns of while it runs.
+
+    `added` is called when one of ours is stored, so that other processes may be told to look before their next poll.
+    """
 
     def __init__(
         self,
         store: IdentityStore,
         revoked: Callable[[Revocation], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        added: Callable[[], None] = lambda: None,
     ):
         self._store = store
         self._revoked = revoked
         self._now = now
+        self.added = added
         self._sessions: set[str] = set()
         self._users: dict[str, datetime] = {}
         self._read_up_to: datetime | None = None
@@ -41,6 +46,7 @@ class Revocations:
         revocation = Revocation(secrets.token_hex(12), user_id, session_id, at, at + KEPT)
         self._learn(revocation)
         await self._store.add_revocation(revocation)
+        self.added()
 
     async def poll(self) -> None:
         """Learn what other processes revoked; the first call reads all that is in force."""

@@ -35,3 +35,4 @@ class ReadState:
         waiting, self._waiting = self._waiting, {}
         for room, user_ids in waiting.values():
             await self._rooms.save_reads(room, user_ids)
+            self._rooms.tell_reads(room, user_ids)
