@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, get_args
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
-from pydantic_core import core_schema
 
 from chatcore.api import COMMANDS, EVENTS, Command
 from chatcore.contract.base import Shape
@@ -32,21 +31,17 @@ class WireSchema(GenerateJsonSchema):
     Requests refuse fields they do not know. Replies may gain fields in later versions, so they are left open.
     """
 
-    def field_is_required(
-        self,
-        field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
-        total: bool,
-    ) -> bool:
+    def field_is_required(self, field: Any, total: bool) -> bool:
         if self.mode == "serialization" and field["schema"]["type"] == "default":
             return field["schema"].get("default") is not None or "default_factory" in field["schema"]
         return super().field_is_required(field, total)
 
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+    def nullable_schema(self, schema: Any) -> JsonSchemaValue:
         if self.mode == "serialization":
             return self.generate_inner(schema["schema"])
         return super().nullable_schema(schema)
 
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+    def default_schema(self, schema: Any) -> JsonSchemaValue:
         made = super().default_schema(schema)
         if self.mode == "serialization" or made.get("default", ...) is None:
             made.pop("default", None)
@@ -55,14 +50,14 @@ class WireSchema(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
-    def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
+    def str_schema(self, schema: Any) -> JsonSchemaValue:
         """Python ends a pattern with `\\z`, ECMAScript (the dialect of JSON Schema) with `$`."""
         made = super().str_schema(schema)
         if "pattern" in made:
             made["pattern"] = made["pattern"].replace(r"\z", "$")
         return made
 
-    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+    def model_schema(self, schema: Any) -> JsonSchemaValue:
         made = super().model_schema(schema)
         made.pop("title", None)
         if self.mode == "serialization":
