@@ -16,6 +16,7 @@ from chatcore.describe.documents import documents
 from chatcore.embedded.database import EmbeddedDatabase
 from chatcore.groups import store as group_store
 from chatcore.groups.attendance import Attendance
+from chatcore.groups.follower import FOLLOW_SECONDS, Follower
 from chatcore.groups.members import Members
 from chatcore.groups.membership import Membership
 from chatcore.groups.rendering import Rendering
@@ -93,6 +94,7 @@ class Core:
     accounts: LocalAccounts | None
     writer: Writer
     rooms: Rooms
+    follower: Follower
     rendering: Rendering
     presence: Presence
     typing: Typing
@@ -115,6 +117,9 @@ class Core:
         background.every(SWEEP_SECONDS, "typing", self.typing.sweep)
         background.every(CHECKPOINT_SECONDS, "checkpoint", lambda: self.rooms.checkpoint(datetime.now(UTC)))
         background.every(RECHECK_SECONDS, "recheck", self.writer.recheck)
+        if not self.settings.embedded_database:  # others may share that database
+            self.follower.start()
+            background.every(FOLLOW_SECONDS, "follower", self.follower.tick)
         background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)
         background.spawn("finish-deletions", services.groups.finish_deletions())
         background.watch("loop-lag", self.metrics.watch_loop())
@@ -290,6 +295,7 @@ def _compose(settings: Settings, mongo: Mongo, keys: Keys, fanout: Fanout, datab
         accounts=accounts,
         writer=writer,
         rooms=rooms,
+        follower=Follower(groups_db, rooms),
         rendering=rendering,
         presence=presence,
         typing=typing,

@@ -60,6 +60,15 @@ class InviteRecord:
     uses: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A hint that a group's log goes at least as far as `seq`; `at` is the database's time."""
+
+    group_id: str
+    seq: int
+    at: datetime
+
+
 @dataclass(slots=True)
 class Room:
     """A loaded group: its record, its members, its newest message. Changed only when the change is committed.

@@ -1,18 +1,19 @@
 """Groups, members, bans and invitations in MongoDB, and their twin in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.write_concern import WriteConcern
 
 from chatcore.contract.groups import GroupSettings
 from chatcore.errors import Conflict
-from chatcore.groups.records import BanRecord, GroupRecord, InviteRecord, MemberRecord
+from chatcore.groups.records import BanRecord, GroupRecord, InviteRecord, MemberRecord, Move
 from chatcore.journal.rows import Change, Row
 from chatcore.mongo import Index, translate_errors
 
@@ -22,7 +23,7 @@ INDEXES = (
     Index("bans", (("groupId", 1), ("userId", 1)), unique=True),
     Index("invites", (("expiresAt", 1),), expire_after_seconds=0),
     Index("groups", (("openName", 1),)),
-    Index("groups", (("touchedAt", 1),)),
+    Index("groups", (("movedAt", 1),)),
     Index("groups", (("isActive", 1),)),
 )
 Document = dict[str, Any]
@@ -36,8 +37,16 @@ class GroupStore(Protocol):
     async def members_of(self, group_id: str) -> list[MemberRecord]: ...
     async def group_ids_of(self, user_id: str) -> list[str]: ...
     async def find_open(self, prefix: str, limit: int) -> list[GroupRecord]: ...
-    async def touched_since(self, moment: datetime) -> list[tuple[str, int]]:
-        """Ids and checkpoints of groups that some process changed since then."""
+    async def clock(self) -> datetime:
+        """The time of `save_moves`, the same for all processes."""
+        ...
+
+    async def save_moves(self, ends: Mapping[str, int]) -> None:
+        """Tell other processes how far these groups' logs go. A hint: not journaled, never lowered."""
+        ...
+
+    async def moves_since(self, moment: datetime) -> list[Move]:
+        """Groups whose move was told at that moment of the store's clock, or later."""
         ...
 
     async def deleted(self) -> list[GroupRecord]:
@@ -73,7 +82,9 @@ class GroupStore(Protocol):
 
 class MongoGroupStore:
     def __init__(self, database: AsyncDatabase[Document]):
+        self._database = database
         self._groups = database["groups"]
+        self._hints = self._groups.with_options(write_concern=WriteConcern(w=1))
         self._members = database["members"]
         self._bans = database["bans"]
         self._invites = database["invites"]
@@ -99,9 +110,22 @@ class MongoGroupStore:
         return [_group(document) for document in await found.to_list()]
 
     @translate_errors
-    async def touched_since(self, moment: datetime) -> list[tuple[str, int]]:
-        found = self._groups.find({"touchedAt": {"$gte": moment}}, {"lastSeq": 1})
-        return [(str(document["_id"]), document["lastSeq"]) for document in await found.to_list()]
+    async def clock(self) -> datetime:
+        moment: datetime = (await self._database.command("hello"))["localTime"]
+        return moment
+
+    @translate_errors
+    async def save_moves(self, ends: Mapping[str, int]) -> None:
+        writes = [
+            UpdateOne({"_id": ObjectId(group_id)}, {"$max": {"movedSeq": seq}, "$currentDate": {"movedAt": True}})
+            for group_id, seq in ends.items()
+        ]
+        await self._hints.bulk_write(writes, ordered=False)
+
+    @translate_errors
+    async def moves_since(self, moment: datetime) -> list[Move]:
+        found = self._groups.find({"movedAt": {"$gte": moment}}, {"movedSeq": 1, "movedAt": 1})
+        return [Move(str(row["_id"]), row["movedSeq"], row["movedAt"]) for row in await found.to_list()]
 
     @translate_errors
     async def deleted(self) -> list[GroupRecord]:
@@ -128,8 +152,7 @@ class MongoGroupStore:
 
     @translate_errors
     async def save_checkpoint(self, group_id: str, seq: int, now: datetime) -> None:
-        moved = {"$max": {"lastSeq": seq}, "$set": {"touchedAt": now}}
-        await self._groups.update_one({"_id": ObjectId(group_id)}, moved)
+        await self._groups.update_one({"_id": ObjectId(group_id)}, {"$max": {"lastSeq": seq}})
 
     @translate_errors
     async def find_ban(self, group_id: str, user_id: str) -> BanRecord | None:
@@ -192,7 +215,12 @@ class MongoGroupStore:
 
     def group_deleted(self, group_id: str, now: datetime) -> Change:
         async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
-            closed = {"$set": {"isActive": False, "touchedAt": now}, "$unset": {"openName": ""}}
+            closed = {
+                "$set": {"isActive": False, "updatedAt": now},
+                "$unset": {"openName": ""},
+                "$max": {"movedSeq": rows[-1].seq},  # told at once: the rows that tell it will be erased
+                "$currentDate": {"movedAt": True},
+            }
             await self._groups.update_one({"_id": ObjectId(group_id)}, closed, session=session)
 
         return change
@@ -211,14 +239,12 @@ class MongoGroupStore:
                 "readAt": member.joined_at,
             }
             await self._members.insert_one(document, session=session)
-            await self._touch(session, member.group_id, member.joined_at)
 
         return change
 
     def member_removed(self, group_id: str, user_id: str, now: datetime) -> Change:
         async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
             await self._members.delete_one({"groupId": ObjectId(group_id), "userId": user_id}, session=session)
-            await self._touch(session, group_id, now)
 
         return change
 
@@ -226,7 +252,6 @@ class MongoGroupStore:
         async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
             who = {"groupId": ObjectId(group_id), "userId": user_id}
             await self._members.update_one(who, {"$set": {"role": role}}, session=session)
-            await self._touch(session, group_id, now)
 
         return change
 
@@ -237,9 +262,6 @@ class MongoGroupStore:
             await self._bans.update_one(who, {"$set": facts}, upsert=True, session=session)
 
         return change
-
-    async def _touch(self, session: AsyncClientSession, group_id: str, now: datetime) -> None:
-        await self._groups.update_one({"_id": ObjectId(group_id)}, {"$set": {"touchedAt": now}}, session=session)
 
 
 def _group_document(group: GroupRecord) -> Document:
@@ -252,7 +274,6 @@ def _group_document(group: GroupRecord) -> Document:
         "createdBy": group.created_by,
         "createdAt": group.created_at,
         "updatedAt": group.updated_at,
-        "touchedAt": group.updated_at,
         "firstSeq": group.first_seq,
         "isActive": group.is_active,
         "openName": group.name.casefold() if group.join_policy == "open" else None,
@@ -299,7 +320,7 @@ class MemoryGroupStore:
 
     def __init__(self) -> None:
         self._groups: dict[str, GroupRecord] = {}
-        self._touched: dict[str, datetime] = {}
+        self._moves: dict[str, Move] = {}
         self._members: dict[tuple[str, str], MemberRecord] = {}
         self._bans: dict[tuple[str, str], BanRecord] = {}
         self._invites: dict[str, InviteRecord] = {}
@@ -322,17 +343,23 @@ class MemoryGroupStore:
         ]
         return sorted(found, key=lambda group: group.name.casefold())[:limit]
 
-    async def touched_since(self, moment: datetime) -> list[tuple[str, int]]:
-        return [
-            (group_id, self._groups[group_id].checkpoint_seq) for group_id, at in self._touched.items() if at >= moment
-        ]
+    async def clock(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def save_moves(self, ends: Mapping[str, int]) -> None:
+        for group_id, seq in ends.items():
+            kept = self._moves.get(group_id)
+            self._moves[group_id] = Move(group_id, max(seq, kept.seq if kept else 0), await self.clock())
+
+    async def moves_since(self, moment: datetime) -> list[Move]:
+        return [move for move in self._moves.values() if move.at >= moment]
 
     async def deleted(self) -> list[GroupRecord]:
         return [replace(group) for group in self._groups.values() if not group.is_active]
 
     async def remove(self, group_id: str) -> None:
         self._groups.pop(group_id, None)
-        self._touched.pop(group_id, None)
+        self._moves.pop(group_id, None)
         for kept in (self._members, self._bans):
             for place in [place for place in kept if place[0] == group_id]:
                 del kept[place]
@@ -346,7 +373,6 @@ class MemoryGroupStore:
     async def save_checkpoint(self, group_id: str, seq: int, now: datetime) -> None:
         if group := self._groups.get(group_id):
             group.checkpoint_seq = max(group.checkpoint_seq, seq)
-            self._touched[group_id] = now
 
     async def find_ban(self, group_id: str, user_id: str) -> BanRecord | None:
         return self._bans.get((group_id, user_id))
@@ -375,7 +401,6 @@ class MemoryGroupStore:
             if group.id in self._groups:
                 raise Conflict("Somebody did this at the same moment; look again")
             self._groups[group.id] = replace(group, checkpoint_seq=rows[-1].seq)
-            self._touched[group.id] = group.updated_at
 
         return change
 
@@ -383,14 +408,12 @@ class MemoryGroupStore:
         async def change(_: Any, rows: Sequence[Row]) -> None:
             checkpoint = self._groups[group.id].checkpoint_seq
             self._groups[group.id] = replace(group, checkpoint_seq=checkpoint)
-            self._touched[group.id] = group.updated_at
 
         return change
 
     def group_deleted(self, group_id: str, now: datetime) -> Change:
         async def change(_: Any, rows: Sequence[Row]) -> None:
             self._groups[group_id].is_active = False
-            self._touched[group_id] = now
 
         return change
 
@@ -403,21 +426,18 @@ class MemoryGroupStore:
             self._members[place] = replace(
                 member, joined_seq=began.seq, read_seq=began.seq, read_n=began.n, read_at=member.joined_at
             )
-            self._touched[member.group_id] = member.joined_at
 
         return change
 
     def member_removed(self, group_id: str, user_id: str, now: datetime) -> Change:
         async def change(_: Any, rows: Sequence[Row]) -> None:
             self._members.pop((group_id, user_id), None)
-            self._touched[group_id] = now
 
         return change
 
     def role_set(self, group_id: str, user_id: str, role: str, now: datetime) -> Change:
         async def change(_: Any, rows: Sequence[Row]) -> None:
             self._members[group_id, user_id].role = role  # type: ignore[assignment]
-            self._touched[group_id] = now
 
         return change
 
