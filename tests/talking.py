@@ -293,7 +293,7 @@ class People:
         return person
 
     async def persons(self, *names: str) -> list[Person]:
-        return [await self.person(name) for name in names]
+        return list(await asyncio.gather(*(self.person(name) for name in names)))
 
     async def connected(self, *names: str) -> list[Person]:
         people = await self.persons(*names)

@@ -87,8 +87,15 @@ class MessageLog:
             raise Conflict("That message was deleted", field=field)
         return row
 
-    async def group_of(self, message_id: str) -> str:
+    async def group_of(self, caller: Caller, message_id: str) -> str:
+        """Where a message is that is named by its id alone. NotFound, word for word, also where the caller is no member."""
         row = (await self._journal.by_ids([message_id])).get(message_id)
-        if row is None or not row.shown:
+        if row is None or not row.shown or not await self._is_member(caller, row.group_id):
             raise NotFound("There is no such message, or you may not see it")
         return row.group_id
+
+    async def _is_member(self, caller: Caller, group_id: str) -> bool:
+        try:
+            return caller.user_id in (await self._rooms.load(group_id)).members
+        except NotFound:  # deleted, but not erased yet
+            return False

@@ -139,7 +139,7 @@ class Reading:
         return caller.user_id not in await self._identity.without_receipts([caller.user_id])
 
     async def receipts(self, caller: Caller, request: MessageOnlyPath) -> Receipts:
-        room = await self._groups.require(caller, "message.read", await self._log.group_of(request.message_id))
+        room = await self._groups.require(caller, "message.read", await self._log.group_of(caller, request.message_id))
         row = await self._log.require_message(room, caller, request.message_id, deleted_too=True)
         return Receipts(message_id=row.id, read_by=await self._readers(room, row))
 

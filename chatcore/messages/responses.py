@@ -118,6 +118,7 @@ class Responses:
 
     async def _unpin_in_turn(self, caller: Caller, request: MessagePath) -> PinsChanged:
         room = await self._groups.require(caller, "message.pin", request.group_id)
+        await self._log.require_message(room, caller, request.message_id, deleted_too=True)
         pins = [pin.message_id for pin in await self._store.pins_of(room.id)]
         if request.message_id not in pins:
             return PinsChanged(group_id=room.id, seq=self._rooms.head(room.id).seq, pins=pins)

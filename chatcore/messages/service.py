@@ -188,7 +188,7 @@ class Messages:
         return MessageUpdated(group_id=room.id, seq=stored.seq, message_seq=row.seq, message=message)
 
     async def edit_by_id(self, caller: Caller, request: EditMessageById) -> Message:
-        group_id = await self._log.group_of(request.message_id)
+        group_id = await self._log.group_of(caller, request.message_id)
         full = EditMessage(group_id=group_id, message_id=request.message_id, content=request.content)
         return (await self.edit(caller, full)).message
 
@@ -215,7 +215,7 @@ class Messages:
         return self._deleted(row, stored.seq, caller.user_id)
 
     async def delete_by_id(self, caller: Caller, request: MessageOnlyPath) -> MessageDeleted:
-        group_id = await self._log.group_of(request.message_id)
+        group_id = await self._log.group_of(caller, request.message_id)
         return await self.delete(caller, MessagePath(group_id=group_id, message_id=request.message_id))
 
     @staticmethod
