@@ -229,7 +229,7 @@ def _compose(settings: Settings, mongo: Mongo, keys: Keys, fanout: Fanout, datab
         identity=identity,
         presence=presence,
         clock=_now,
-        public_url=settings.public_url or f"http://{settings.listen_host}:{settings.port}",
+        public_url=settings.origin,
     )
     log = MessageLog(journal=journal, rooms=rooms, fanout=fanout, clock=_now)
     messages = Messages(
@@ -343,7 +343,7 @@ def _verifier(settings: Settings, local: LocalIssuer | None) -> TokenVerifier:
         verifiers[issuer] = JwksVerifier(
             issuer,
             audience="" if settings.clerk_jwt_issuer else settings.oidc_audience,
-            authorized_parties=settings.authorized_parties or settings.allowed_origins,
+            authorized_parties=settings.authorized_parties or settings.allowed_origins or (settings.origin,),
             roles_claim=settings.roles_claim,
             jwks_url=f"{issuer}/.well-known/jwks.json" if settings.clerk_jwt_issuer else None,
             allow_http=not settings.production,

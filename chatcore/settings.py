@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     )
     oidc_issuer: str = Field("", description="issuer URL of any OpenID Connect provider")
     oidc_audience: str = Field("", description="the `aud` that its tokens must carry; empty: not looked at")
-    authorized_parties: OriginList = Field((), description="allowed `azp`, comma-separated; empty: `ALLOWED_ORIGINS`")
+    authorized_parties: OriginList = Field((), description="allowed `azp`, comma-separated; empty: `ALLOWED_ORIGINS`, else this server's own origin")
     roles_claim: str = Field("roles", description="claim in which an issuer's token names server roles")
     local_accounts: bool | None = Field(
         None, description="names and passwords kept here; empty: on when no other issuer is set"
@@ -154,6 +154,11 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.listen_host).is_loopback
         except ValueError:
             return self.listen_host == "localhost"
+
+    @property
+    def origin(self) -> str:
+        """Where people reach this server, as far as the settings tell."""
+        return self.public_url.rstrip("/") or f"http://{self.listen_host}:{self.port}"
 
     @property
     def embedded_database(self) -> bool:
