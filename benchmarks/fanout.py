@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +223,7 @@ async def connect_all(port: int, rooms: int, members: int) -> list[Client]:
         batch = []
         for number in range(start, min(start + 50, rooms * members)):
             room = f"room{number % rooms}"
-            _, client = await loop.create_connection(lambda room=room: Client(room), "127.0.0.1", port)
+            _, client = await loop.create_connection(partial(Client, room), "127.0.0.1", port)
             batch.append(client)
         await asyncio.gather(*(client.ready for client in batch))
         clients += batch

@@ -52,8 +52,8 @@ def write(
     lines = [
         "# Results",
         f"Made by `{how}` on {datetime.now(UTC):%d %B %Y} in {took_seconds / 60:.0f} minutes; not edited by hand.",
-        f"Machine: {told['cores']} cores ({told['processor']}), {told['memory_gib']:g} GiB of memory, {told['system']}.",
-        f"Python {told['python']}, chatcore {__version__}, {libraries}. Compared with: {rival}.",
+        f"Machine: {told['cores']} cores ({told['processor']}), {told['memory_gib']:g} GiB, {told['system']}.",
+        f"Versions: Python {told['python']}, chatcore {__version__}, {libraries}. Compared with: {rival}.",
         EXPLAINED,
     ]
     for title, rows in sections:

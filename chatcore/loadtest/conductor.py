@@ -109,9 +109,11 @@ class Conductor:
         finally:
             running.cancel()
         verdict = Verdict()
+        examples: list[dict[str, Any]] = []
         for told in await self._all("verify", STEP_DEADLINE_SECONDS):
-            verdict.add(Verdict(**told))
-        return _merged(plan, outcomes, verdict, usage, series)
+            verdict.add(Verdict(**told["verdict"]))
+            examples += told["examples"]
+        return _merged(plan, outcomes, verdict, usage, series) | {"unequal_views": examples}
 
     async def _sample(self, start: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """CPU and memory over the timed seconds, as a whole and second by second."""
@@ -303,6 +305,8 @@ def warnings(report: Report) -> list[str]:
     if messages["refused"]:
         told = ", ".join(f"{count} x {code}" for code, count in sorted(messages["refused"].items()))
         found.append(f"The server refused messages: {told}. (RATE_LIMITS=off lifts the limits for a load test.)")
+    if messages["cuts"]:
+        found.append(f"{messages['cuts']} connections were lost without our doing; their clients came back.")
     if messages["unanswered"]:
         found.append(f"{messages['unanswered']} messages were never answered.")
     if not verdict["clean"]:

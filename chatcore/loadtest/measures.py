@@ -132,6 +132,19 @@ class View:
         return place
 
 
+def describe(view: View, log: Mapping[int, int]) -> dict[str, object]:
+    """What a view lacks, for the person who looks for the cause: the first and last place, and how many."""
+    lost = [place for place in log if place not in view.contents()]
+    return {
+        "connections": len(view.connections),
+        "log": [min(log, default=0), max(log, default=0)],
+        "lost": [min(lost, default=0), max(lost, default=0), len(lost)],
+        "seen": len(view.places),
+        "acked": len(view.acked),
+        "synced": len(view.synced),
+    }
+
+
 def judge(view: View, log: Mapping[int, int]) -> Verdict:
     """One view against its group's log (place to key)."""
     seen = view.contents()

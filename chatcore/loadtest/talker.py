@@ -43,7 +43,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Outstanding:
-    """A message without its acknowledgement; sent again, under the same `tempId`, where its outcome is not known."""
+    """A message without its acknowledgement; sent again, under the same `tempId`, while its outcome is unknown."""
 
     key: int
     intended: int
@@ -52,7 +52,11 @@ class Outstanding:
 
 
 class Talker:
-    """Holds one connection at a time. `on_acked` is told after each answer to a message, good or bad."""
+    """Holds one connection at a time.
+
+    `on_acked` is told after each answer to a message, good or bad, with the pause that the server asks for; `on_cut`
+    when the connection was lost without our doing.
+    """
 
     def __init__(self, url: str, person: Person, run: str, message_bytes: int, tally: Tally):
         self._url = url
@@ -69,6 +73,7 @@ class Talker:
         self.view = View()
         self.slow = False
         self.on_acked: Callable[[Talker, int], None] = lambda talker, wait_ms: None
+        self.on_cut: Callable[[Talker], None] = lambda talker: None
 
     @property
     def online(self) -> bool:
@@ -82,7 +87,6 @@ class Talker:
 
     async def connect(self) -> None:
         """Connected, signed in, and in the room of the group. Raises OSError or TimeoutError."""
-        first = not self.view.connections
         self.view.connections.append(len(self.view.places))
         self._groups = asyncio.get_running_loop().create_future()
         wire = await open_wire(
@@ -90,12 +94,19 @@ class Talker:
         )
         self._wire = wire
         latest = await asyncio.wait_for(self._groups, 20)
-        if first:
+        if not self.view.base:
             self.view.base = latest
 
-    def _lost(self) -> None:
+    def _lost(self, wire: Wire) -> None:
+        """Whoever cut it; a connection that was given up before is passed over."""
+        if wire is not self._wire:
+            return
         self._wire = None
         self._tally.cuts += 1
+        self._forget_questions()
+        self.on_cut(self)
+
+    def _forget_questions(self) -> None:
         for asked in self._asked.values():
             if not asked.done():
                 asked.set_exception(ConnectionResetError("cut"))
@@ -105,6 +116,7 @@ class Talker:
         if self._wire is not None:
             self._wire.cut()
             self._wire = None
+            self._forget_questions()
 
     def close(self) -> None:
         if self._wire is not None:

@@ -20,7 +20,9 @@ READ_BUFFER_BYTES = 4096
 class Wire(WSListener):
     """Hands over whole packets: `on_packet` gets each event and ack as bytes, `on_lost` the end, once."""
 
-    def __init__(self, auth: dict[str, Any] | None, on_packet: Callable[[bytes], None], on_lost: Callable[[], None]):
+    def __init__(
+        self, auth: dict[str, Any] | None, on_packet: Callable[[bytes], None], on_lost: "Callable[[Wire], None]"
+    ):
         self._auth = auth
         self._on_packet = on_packet
         self._on_lost = on_lost
@@ -61,7 +63,7 @@ class Wire(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._transport = None
         self._settle("closed")
-        self._on_lost()
+        self._on_lost(self)
 
     def send(self, packet: bytes) -> bool:
         """False where the connection is gone."""
@@ -92,7 +94,7 @@ async def open_wire(
     url: str,
     auth: dict[str, Any] | None,
     on_packet: Callable[[bytes], None],
-    on_lost: Callable[[], None],
+    on_lost: Callable[[Wire], None],
     *,
     slow: bool = False,
     timeout_seconds: float = 20.0,
@@ -102,26 +104,33 @@ async def open_wire(
     scheme = "wss" if address.scheme == "https" else "ws"
     target = f"{scheme}://{address.netloc}/socket.io/?EIO=4&transport=websocket"
     wire = Wire(auth, on_packet, on_lost)
-    async with asyncio.timeout(timeout_seconds):
-        try:
-            await ws_connect(
-                lambda: wire,
-                target,
-                websocket_handshake_timeout=timeout_seconds,
-                max_frame_size=MAX_FRAME_BYTES,
-                read_buffer_init_size=READ_BUFFER_BYTES,
-                use_aiofastnet=False,
-                socket_factory=_narrow_socket if slow else None,
-            )
-            await wire.connected
-        except OSError:
-            raise
-        except Exception as error:  # noqa: BLE001 - picows has several families of errors for a failed handshake
-            raise ConnectionRefusedError(str(error) or type(error).__name__) from None
-        except BaseException:
-            wire.cut()
-            raise
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await _connect(wire, target, timeout_seconds, slow=slow)
+    except BaseException:
+        if not wire.connected.cancel() and not wire.connected.cancelled():
+            wire.connected.exception()  # seen: what is raised here says the same
+        wire.cut()
+        raise
     return wire
+
+
+async def _connect(wire: Wire, target: str, timeout_seconds: float, *, slow: bool) -> None:
+    try:
+        await ws_connect(
+            lambda: wire,
+            target,
+            websocket_handshake_timeout=timeout_seconds,
+            max_frame_size=MAX_FRAME_BYTES,
+            read_buffer_init_size=READ_BUFFER_BYTES,
+            use_aiofastnet=False,
+            socket_factory=_narrow_socket if slow else None,
+        )
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - picows has several families of errors for a failed handshake
+        raise ConnectionRefusedError(str(error) or type(error).__name__) from None
+    await wire.connected
 
 
 def _narrow_socket(url: WSParsedURL) -> socket.socket:

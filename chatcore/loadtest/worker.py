@@ -17,15 +17,17 @@ from typing import Any, TextIO
 
 import orjson
 
-from chatcore.loadtest.measures import Histogram, Verdict, judge
+from chatcore.loadtest.measures import Histogram, Verdict, describe, judge
 from chatcore.loadtest.plan import Person, Plan
 from chatcore.loadtest.talker import Talker, Tally
 
 PROGRESS_SECONDS = 0.25
 DRAIN_SECONDS = 10.0
 TICK_SECONDS = 0.001
-RECONNECT_TRIES = 5
+RECONNECT_TRIES = 8
+LONGEST_PAUSE_SECONDS = 5.0
 BEHIND_SECONDS = 1.0
+EXAMPLES = 5
 
 
 class Second:
@@ -55,6 +57,7 @@ class Worker:
         self._storm: dict[str, Any] | None = None
         self._slow: dict[str, Any] | None = None
         self._ends_at = 0
+        self._coming_back: set[asyncio.Task[None]] = set()
 
     # --- connecting
 
@@ -91,7 +94,7 @@ class Worker:
             except (OSError, TimeoutError) as error:
                 self._tally.failed_connects[str(error)[:80] or type(error).__name__] += 1
                 talker.cut()
-                await asyncio.sleep(0.1 * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
+                await asyncio.sleep(min(0.1 * 2**attempt, LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1.5))  # noqa: S311
             else:
                 latencies.append((time.monotonic_ns() - started) // 1000)
                 return
@@ -114,6 +117,8 @@ class Worker:
             jobs.append(self._raise_storm(timed_from))
         if plan.slow_readers:
             jobs.append(self._hold_up(timed_from))
+        for talker in self._senders:
+            talker.on_cut = self._lead_back
         await asyncio.gather(*jobs)
         await self._drain()
         return self._outcome()
@@ -184,6 +189,12 @@ class Worker:
                 await talker.catch_up()
                 return
 
+    def _lead_back(self, talker: Talker) -> None:
+        """A connection that the server or the network cut: the client comes back and syncs, as clients do."""
+        task = asyncio.create_task(self._come_back(talker, array("I")))
+        self._coming_back.add(task)
+        task.add_done_callback(self._coming_back.discard)
+
     async def _hold_up(self, timed_from: int) -> None:
         """The slow readers read nothing from the first timed moment to the end, then all there is."""
         slow = [talker for talker in self._talkers if talker.slow]
@@ -204,7 +215,7 @@ class Worker:
         before = -1
         while time.monotonic() < until:
             unanswered = sum(talker.unanswered for talker in self._talkers)
-            if not unanswered and before == self._tally.delivered:
+            if not unanswered and not self._coming_back and before == self._tally.delivered:
                 return
             before = self._tally.delivered
             await asyncio.sleep(PROGRESS_SECONDS)
@@ -251,9 +262,10 @@ class Worker:
 
     # --- afterwards
 
-    async def verify(self) -> dict[str, int]:
+    async def verify(self) -> dict[str, Any]:
         """Each client's view against its group's log, which one client of the group reads from its beginning."""
         verdict = Verdict()
+        examples: list[dict[str, Any]] = []
         by_group: dict[str, list[Talker]] = {}
         for talker in self._talkers:
             by_group.setdefault(talker.person.group_id, []).append(talker)
@@ -262,8 +274,11 @@ class Worker:
             log = await self._read_log(talkers, base)
             for talker in talkers:
                 own = {place: key for place, key in log.items() if place > talker.view.base}
-                verdict.add(judge(talker.view, own))
-        return verdict.to_json()
+                one = judge(talker.view, own)
+                verdict.add(one)
+                if not one.clean and len(examples) < EXAMPLES:
+                    examples.append({"client": talker.person.index, **describe(talker.view, own)})
+        return {"verdict": verdict.to_json(), "examples": examples}
 
     @staticmethod
     async def _read_log(talkers: list[Talker], base: int) -> dict[int, int]:
