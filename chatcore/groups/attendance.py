@@ -1,7 +1,7 @@
 """A group's life that is not stored: who is there, who is typing. Only among people who share a group."""
 
 from chatcore.contract.base import Empty
-from chatcore.contract.groups import Group, GroupPath
+from chatcore.contract.groups import Group, GroupPath, UserGroups
 from chatcore.contract.presence import ChangeStatus, OnlineUsers
 from chatcore.groups.service import Groups
 from chatcore.identity.service import Identity
@@ -35,6 +35,18 @@ class Attendance:
         """Who is removed while the groups are read must not enter a room that nobody would take them out of."""
         room = self._groups.rooms.loaded(group_id)
         return room is not None and room.record.is_active and caller.user_id in room.members
+
+    async def take_in(self, user_id: str) -> None:
+        """Whoever became a member of a group without this process hearing of it enters now, and sees all groups."""
+        groups = await self._groups.groups_of(user_id)
+        new = [group.id for group in groups if not self._presence.is_in(user_id, group.id)]
+        if not new or not self._presence.is_connected(user_id):
+            return
+        for group_id in new:
+            self._fanout.enter(group_id, user_id=user_id)
+            self._presence.joined(user_id, group_id)
+        for connection_id in self._presence.connections_of(user_id):
+            self._fanout.tell_connection(connection_id, "user_groups", UserGroups(groups=groups))
 
     def depart(self, caller: Caller) -> None:
         self._typing.disconnected(caller)

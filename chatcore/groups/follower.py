@@ -27,7 +27,7 @@ class Follower:
         self._seen_up_to: datetime | None = None
 
     def start(self) -> None:
-        self._rooms.on_row = self._note
+        self._rooms.on_row, self._rooms.shared = self._note, True
 
     async def tick(self) -> None:
         await self._tell()

@@ -1,7 +1,6 @@
 """The people of a group: members, roles, bans and invitations."""
 
 import secrets
-from collections.abc import Iterable
 from datetime import timedelta
 
 from chatcore.contract.base import Empty
@@ -16,6 +15,7 @@ from chatcore.contract.groups import (
     GroupJoined,
     GroupMembers,
     GroupPath,
+    GroupRole,
     Invite,
     Member,
     MemberPath,
@@ -29,7 +29,6 @@ from chatcore.groups.records import BanRecord, InviteRecord, MemberRecord
 from chatcore.groups.service import Groups
 from chatcore.groups.store import GroupStore
 from chatcore.identity.service import Identity
-from chatcore.journal.rows import Entry, Row
 from chatcore.ports import Caller
 from chatcore.presence.service import Presence
 
@@ -81,45 +80,54 @@ class Members:
         room = await self._groups.require(caller, "members.add", request.group_id)
         user = await self._card(request.user_id)
         await self._groups.require_not_banned(room.id, request.user_id)
-        await self._membership.join(room, user, by=caller.user)
+
+        def still() -> None:
+            authorize(room, caller.user_id, "members.add")
+
+        await self._membership.join(room, user, by=caller.user, still=still)
         return self._member(room.members[request.user_id], user, False)
 
     async def change_role(self, caller: Caller, request: ChangeRole) -> Member:
         """Nobody raises anybody to their own rank, or changes one who has it."""
         room = await self._groups.require(caller, "members.promote", request.group_id)
-        require_above(room, caller.user_id, request.user_id)
-        if request.role == "admin" and room.members[caller.user_id].role != "owner":
-            raise Forbidden("Only the owner names admins")
+
+        def still() -> None:
+            authorize(room, caller.user_id, "members.promote")
+            require_above(room, caller.user_id, request.user_id)
+            if request.role == "admin" and room.members[caller.user_id].role != "owner":
+                raise Forbidden("Only the owner names admins")
+
+        still()
         user = await self._card(request.user_id)
         if room.members[request.user_id].role != request.role:
-            await self._membership.set_role(room, user, request.role, by=caller.user)
+            await self._membership.set_roles(room, {user.user_id: (user, request.role)}, by=caller.user, still=still)
         return self._member(room.members[request.user_id], user, False)
 
     async def kick(self, caller: Caller, request: MemberPath) -> Empty:
         room = await self._groups.require(caller, "members.remove", request.group_id)
-        require_above(room, caller.user_id, request.user_id)
+
+        def still() -> None:
+            authorize(room, caller.user_id, "members.remove")
+            require_above(room, caller.user_id, request.user_id)
+
+        still()
         user = await self._identity.card(request.user_id)
-        await self._membership.remove(room, user, by=caller.user, reason="kicked")
+        await self._membership.remove(room, user, by=caller.user, reason="kicked", still=still)
         return Empty()
 
     async def ban(self, caller: Caller, request: Ban) -> Empty:
         """Also one who is no member (any more), so that nobody comes back by a link."""
         room = await self._groups.require(caller, "members.ban", request.group_id)
         user = await self._card(request.user_id)
-        ban = BanRecord(room.id, request.user_id, caller.user_id, request.reason, self._clock())
-        if request.user_id in room.members:
-            require_above(room, caller.user_id, request.user_id)
-            await self._membership.remove(room, user, by=caller.user, reason="banned", also=[self._store.banned(ban)])
-        else:
-            facts = {"event": "member_left", "userId": user.user_id, "reason": "banned"}
-            rows = await self._membership.rows(room.id, caller.user, facts, f"{caller.user.name} banned {user.name}")
-            people = {caller.user_id: caller.user, user.user_id: user}
 
-            def deliver(stored: Iterable[Row]) -> None:
-                for row in stored:
-                    self._membership.tell(room, row, people)
+        def still() -> None:
+            authorize(room, caller.user_id, "members.ban")
+            if request.user_id in room.members:
+                require_above(room, caller.user_id, request.user_id)
 
-            await self._groups.rooms.writer.append(Entry(room.id, rows, deliver, [self._store.banned(ban)]))
+        still()
+        ban = self._store.banned(BanRecord(room.id, request.user_id, caller.user_id, request.reason, self._clock()))
+        await self._membership.remove(room, user, by=caller.user, reason="banned", also=[ban], still=still)
         return Empty()
 
     async def unban(self, caller: Caller, request: MemberPath) -> Empty:
@@ -144,9 +152,15 @@ class Members:
         if request.user_id not in room.members or request.user_id == caller.user_id:
             raise NotFound("The new owner must be another member of this group")
         heir = await self._card(request.user_id)
-        await self._membership.set_roles(
-            room, {heir.user_id: (heir, "owner"), caller.user_id: (caller.user, "admin")}, by=caller.user
-        )
+
+        def still() -> None:
+            authorize(room, caller.user_id, "group.transfer")
+
+        roles: dict[str, tuple[User, GroupRole]] = {
+            heir.user_id: (heir, "owner"),
+            caller.user_id: (caller.user, "admin"),
+        }
+        await self._membership.set_roles(room, roles, by=caller.user, still=still)
         return await self._groups.shape(room, caller.user_id)
 
     # --- invitations

@@ -19,6 +19,12 @@ from chatcore.presence.typing import Typing
 from chatcore.vault.service import Vault
 
 Clock = Callable[[], datetime]
+Check = Callable[[], None]
+"""Raises where a change may not be made (any more); called again right before it is committed."""
+
+
+def unconditionally() -> None:
+    """For changes that need nobody's permission."""
 
 
 class Membership:
@@ -53,15 +59,16 @@ class Membership:
         sealed = key.seal(message.place, told.encode())
         return [event, Row(message.id, group_id, "message", actor.user_id, now, type="system", sealed=sealed)]
 
-    async def join(self, room: Room, user: User, *, role: GroupRole = "member", by: User | None = None) -> None:
-        """Make a user a member; a repeat is a no-op. Raises LimitReached where the group is full."""
+    async def join(self, room: Room, user: User, *, by: User | None = None, still: Check = unconditionally) -> None:
+        """Make a user a member; a repeat is a no-op. Raises LimitReached where the group is full, or Banned."""
         if user.user_id in room.members:
             return
-        facts = {"event": "member_joined", "userId": user.user_id, "role": role}
+        facts = {"event": "member_joined", "userId": user.user_id, "role": "member"}
         told = f"{by.name} added {user.name}" if by and by.user_id != user.user_id else f"{user.name} joined"
-        member = MemberRecord(room.id, user.user_id, role, self._clock())
+        member = MemberRecord(room.id, user.user_id, "member", self._clock())
 
         def check() -> None:
+            still()
             if user.user_id in room.members:
                 raise Conflict("That user is a member already")
             if len(room.members) >= self._max_members:
@@ -77,9 +84,19 @@ class Membership:
                 raise
 
     async def remove(
-        self, room: Room, user: User, *, by: User, reason: LeaveReason, also: Sequence[Change] = ()
+        self,
+        room: Room,
+        user: User,
+        *,
+        by: User,
+        reason: LeaveReason,
+        also: Sequence[Change] = (),
+        still: Check = unconditionally,
     ) -> None:
-        """End a membership. After the event that tells it, the user's connections hear nothing of this group."""
+        """End a membership. After the event that tells it, the user's connections hear nothing of this group.
+
+        Only a ban may find that there is none.
+        """
         facts = {"event": "member_left", "userId": user.user_id, "reason": reason}
         told = {
             "left": f"{user.name} left",
@@ -89,17 +106,17 @@ class Membership:
         }[reason]
 
         def check() -> None:
-            if user.user_id not in room.members:
+            still()
+            if user.user_id not in room.members and reason != "banned":
                 raise NotFound("That user is not a member of this group")
 
         removal = self._store.member_removed(room.id, user.user_id, self._clock())
         rows = await self.rows(room.id, by, facts, told)
         await self._commit(room, rows, {by.user_id: by, user.user_id: user}, [removal, *also], check)
 
-    async def set_role(self, room: Room, user: User, role: GroupRole, *, by: User) -> None:
-        await self.set_roles(room, {user.user_id: (user, role)}, by=by)
-
-    async def set_roles(self, room: Room, roles: dict[str, tuple[User, GroupRole]], *, by: User) -> None:
+    async def set_roles(
+        self, room: Room, roles: dict[str, tuple[User, GroupRole]], *, by: User, still: Check = unconditionally
+    ) -> None:
         """One transaction for all, so that ownership is never in two hands or in none."""
         now = self._clock()
         rows: list[Row] = []
@@ -109,6 +126,7 @@ class Membership:
         changes = [self._store.role_set(room.id, user_id, role, now) for user_id, (_, role) in roles.items()]
 
         def check() -> None:
+            still()
             if any(user_id not in room.members for user_id in roles):
                 raise NotFound("That user is not a member of this group")
 

@@ -33,6 +33,7 @@ class Rooms:
         self._loading: dict[str, asyncio.Task[Room | None]] = {}
         self._behind: dict[str, int] = {}
         self.on_row: Callable[[Row], None] = lambda row: None
+        self.shared = False
         self.writer: Writer
         self.peers: Peers = NoPeers()
         self.in_use: Callable[[str], bool] = lambda group_id: False

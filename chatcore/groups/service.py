@@ -42,6 +42,7 @@ from chatcore.presence.service import Presence
 from chatcore.vault.service import Vault
 
 ERASE_ROWS = 500
+UPDATE_ATTEMPTS = 8
 
 
 class Groups:
@@ -265,7 +266,18 @@ class Groups:
     # --- managing
 
     async def update(self, caller: Caller, request: UpdateGroup) -> Group:
+        """Changes of different things at the same moment are all kept."""
         room = await self.require(caller, "group.update", request.group_id)
+        for attempt in range(UPDATE_ATTEMPTS):
+            try:
+                await self._save(room, caller, request)
+                break
+            except Conflict:
+                if attempt == UPDATE_ATTEMPTS - 1:
+                    raise
+        return await self.shape(room, caller.user_id)
+
+    async def _save(self, room: Room, caller: Caller, request: UpdateGroup) -> None:
         old = room.record
         record = replace(
             old,
@@ -288,9 +300,10 @@ class Groups:
 
         def check() -> None:
             authorize(room, caller.user_id, "group.update")
+            if room.record is not old:
+                raise Conflict("Somebody changed this group at the same moment; look again")
 
         await self.rooms.writer.append(Entry(room.id, [row], deliver, [self._store.group_saved(record)], check))
-        return await self.shape(room, caller.user_id)
 
     async def delete(self, caller: Caller, request: GroupPath) -> Empty:
         """Gone for everybody at once; keys are destroyed, then rows, in the background and again after a crash."""

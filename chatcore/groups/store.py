@@ -12,7 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.write_concern import WriteConcern
 
 from chatcore.contract.groups import GroupSettings
-from chatcore.errors import Conflict
+from chatcore.errors import Banned, Conflict
 from chatcore.groups.records import BanRecord, GroupRecord, InviteRecord, MemberRecord, Move
 from chatcore.journal.rows import Change, Row
 from chatcore.mongo import Index, translate_errors
@@ -72,7 +72,7 @@ class GroupStore(Protocol):
     def group_saved(self, group: GroupRecord) -> Change: ...
     def group_deleted(self, group_id: str, now: datetime) -> Change: ...
     def member_added(self, member: MemberRecord) -> Change:
-        """The numbers of the first row give where the membership begins."""
+        """The numbers of the first row give where the membership begins. Raises Banned."""
         ...
 
     def member_removed(self, group_id: str, user_id: str, now: datetime) -> Change: ...
@@ -227,6 +227,9 @@ class MongoGroupStore:
 
     def member_added(self, member: MemberRecord) -> Change:
         async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
+            who = {"groupId": ObjectId(member.group_id), "userId": member.user_id}
+            if await self._bans.find_one(who, session=session):
+                raise Banned
             began = rows[0]
             document = {
                 "groupId": ObjectId(member.group_id),
@@ -420,6 +423,8 @@ class MemoryGroupStore:
     def member_added(self, member: MemberRecord) -> Change:
         async def change(_: Any, rows: Sequence[Row]) -> None:
             place = (member.group_id, member.user_id)
+            if place in self._bans:
+                raise Banned
             if place in self._members:
                 raise Conflict("Somebody did this at the same moment; look again")
             began = rows[0]

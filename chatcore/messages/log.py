@@ -88,7 +88,7 @@ class MessageLog:
         return row
 
     async def group_of(self, caller: Caller, message_id: str) -> str:
-        """Where a message is that is named by its id alone. NotFound, word for word, also where the caller is no member."""
+        """Where a message is that is named by its id alone. The same NotFound where the caller is no member there."""
         row = (await self._journal.by_ids([message_id])).get(message_id)
         if row is None or not row.shown or not await self._is_member(caller, row.group_id):
             raise NotFound("There is no such message, or you may not see it")
