@@ -46,6 +46,9 @@ from chatcore.mongo import Mongo, open_mongo
 from chatcore.ports import Fanout, SilentFanout
 from chatcore.presence.service import TICK_SECONDS, Presence
 from chatcore.presence.typing import SWEEP_SECONDS, Typing
+from chatcore.relay.fanout import RelayFanout
+from chatcore.relay.service import TICK_SECONDS as RELAY_SECONDS
+from chatcore.relay.service import Relay
 from chatcore.settings import DEVELOPMENT_ISSUER, Settings
 from chatcore.transport.addresses import PeerAddresses
 from chatcore.transport.fanout import SocketFanout
@@ -82,6 +85,16 @@ class Keys:
     masters: MasterKeys
     local_issuer: bytes
     ids: bytes
+    relay: bytes
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What one of several server processes on a port gets of their supervisor. `database_uri` is empty where
+    MONGODB_URI says it; it holds a password."""
+
+    number: int
+    database_uri: str = ""
 
 
 @dataclass
@@ -101,6 +114,7 @@ class Core:
     background: Background
     metrics: Metrics
     database: EmbeddedDatabase | None
+    relay: Relay | None
 
     async def settle(self) -> None:
         """Commit what is queued, store read state and sessions."""
@@ -108,6 +122,8 @@ class Core:
             await self.writer.idle()
             await self.rooms.checkpoint(datetime.now(UTC), everything=True)
             await self.services.identity.stop()
+        if self.relay is not None:
+            await self.relay.leave()
 
     def start_chores(self) -> None:
         background, services = self.background, self.services
@@ -117,9 +133,14 @@ class Core:
         background.every(SWEEP_SECONDS, "typing", self.typing.sweep)
         background.every(CHECKPOINT_SECONDS, "checkpoint", lambda: self.rooms.checkpoint(datetime.now(UTC)))
         background.every(RECHECK_SECONDS, "recheck", self.writer.recheck)
-        if not self.settings.embedded_database:  # others may share that database
+        if self.database is None:  # others may share it
             self.follower.start()
             background.every(FOLLOW_SECONDS, "follower", self.follower.tick)
+        if self.relay is not None:
+            for name, loop in self.relay.loops():
+                background.watch(name, loop())
+            background.every(RELAY_SECONDS, "relay", self.relay.tick)
+            background.every(RELAY_SECONDS, "relay-look", self.relay.look)
         background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)
         background.spawn("finish-deletions", services.groups.finish_deletions())
         background.watch("loop-lag", self.metrics.watch_loop())
@@ -144,10 +165,10 @@ class Chat:
 
 
 @asynccontextmanager
-async def open_core(settings: Settings, fanout: Fanout | None = None) -> AsyncIterator[Core]:
+async def open_core(settings: Settings, fanout: Fanout | None = None, *, database_uri: str = "") -> AsyncIterator[Core]:
     """Database, keys and services. Raises EmbeddedRefused, Unavailable, IndexDiffers or SealBroken with what to do."""
     async with AsyncExitStack() as stack:
-        database, mongo = await _open_database(settings, stack)
+        database, mongo = await _open_database(settings, stack, database_uri)
         await mongo.ensure_indexes(INDEXES)
         keys = await _open_keys(settings, mongo)
         core = _compose(settings, mongo, keys, SilentFanout() if fanout is None else fanout, database)
@@ -159,10 +180,13 @@ async def open_core(settings: Settings, fanout: Fanout | None = None) -> AsyncIt
         await core.settle()
 
 
-async def _open_database(settings: Settings, stack: AsyncExitStack) -> tuple[EmbeddedDatabase | None, Mongo]:
+async def _open_database(
+    settings: Settings, stack: AsyncExitStack, shared_uri: str
+) -> tuple[EmbeddedDatabase | None, Mongo]:
+    """`shared_uri` names an embedded database that somebody else supervises."""
     database: EmbeddedDatabase | None = None
-    uri = settings.mongodb_uri.get_secret_value()
-    if settings.embedded_database:
+    uri = shared_uri or settings.mongodb_uri.get_secret_value()
+    if not uri:
         database = EmbeddedDatabase(settings.chatcore_home)
         uri = await database.start()
         stack.push_async_callback(database.stop)
@@ -183,18 +207,21 @@ async def _open_keys(settings: Settings, mongo: Mongo) -> Keys:
     if not key and not ring:
         key = local_master_key(settings.chatcore_home)
     masters = await asyncio.to_thread(ring_from, key, ring, await store.salt())
-    return Keys(masters, await store.secret("local-issuer", masters), await store.secret("ids", masters))
+    local_issuer, ids, relay = [await store.secret(name, masters) for name in ("local-issuer", "ids", "relay")]
+    return Keys(masters, local_issuer, ids, relay)
 
 
-def _compose(settings: Settings, mongo: Mongo, keys: Keys, fanout: Fanout, database: EmbeddedDatabase | None) -> Core:
+def _compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, database: EmbeddedDatabase | None) -> Core:
     db = mongo.database
     metrics = Metrics(_metric_names())
+    relay = Relay(url, keys.relay, metrics) if (url := settings.redis_url.get_secret_value()) else None
+    fanout = RelayFanout(local, relay) if relay is not None else local
     background = Background()
     vault = Vault(keys.masters, MongoKeyStore(db))
     people = MongoIdentityStore(db)
     issuer = _local_issuer(settings, keys)
     identity = Identity(people, _verifier(settings, issuer), fanout, policy=settings.socket_auth_policy)
-    presence, typing = Presence(fanout), Typing(fanout)
+    presence, typing = Presence(local, peers=relay), Typing(local, peers=relay)
     journal, groups_db = MongoJournalStore(db), MongoGroupStore(db)
     rooms = Rooms(groups_db, journal)
     rendering = Rendering(vault, identity, journal)
@@ -271,6 +298,7 @@ def _compose(settings: Settings, mongo: Mongo, keys: Keys, fanout: Fanout, datab
         load_head=rooms.load_head,
         missed=missed.deliver,
         committed=lambda rows, seconds: metrics.commit_seconds.observe(seconds),
+        peers=relay,
     )
     rooms.writer = writer
     accounts = _accounts(people, issuer, identity)
@@ -279,6 +307,17 @@ def _compose(settings: Settings, mongo: Mongo, keys: Keys, fanout: Fanout, datab
         identity.on_erase(accounts.forget_user)
     identity.on_export(reading.export)
     attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
+    if relay is not None:
+        relay.attach(
+            rooms=rooms,
+            presence=presence,
+            typing=typing,
+            fanout=local,
+            missed=missed.deliver,
+            poll_revocations=identity.revocations.poll,
+            take_in=attendance.take_in,
+        )
+        identity.revocations.added = relay.revoked
     services = Services(
         identity=identity,
         groups=groups,
@@ -302,6 +341,7 @@ def _compose(settings: Settings, mongo: Mongo, keys: Keys, fanout: Fanout, datab
         background=background,
         metrics=metrics,
         database=database,
+        relay=relay,
     )
 
 
@@ -352,11 +392,12 @@ def _verifier(settings: Settings, local: LocalIssuer | None) -> TokenVerifier:
 
 
 @asynccontextmanager
-async def open_chat(settings: Settings) -> AsyncIterator[Chat]:
+async def open_chat(settings: Settings, worker: Worker | None = None) -> AsyncIterator[Chat]:
     """A listening server; `port=0` takes a free one, told by `Chat.url`. Drained at the end."""
+    database_uri = worker.database_uri if worker is not None else ""
     logs.set_up(settings.log_level, as_json={"json": True, "console": False}.get(settings.log_format))
     fanout = SocketFanout()
-    async with open_core(settings, fanout) as core, AsyncExitStack() as stack:
+    async with open_core(settings, fanout, database_uri=database_uri) as core, AsyncExitStack() as stack:
         limits = RateLimits(enabled=settings.rate_limits)
         handlers = SocketHandlers(core.services, fanout, limits, core.metrics)
         fanout.server = SocketServer(_socket_options(settings), handlers, core.metrics)
@@ -365,7 +406,7 @@ async def open_chat(settings: Settings) -> AsyncIterator[Chat]:
             accounts=core.accounts,
             dev_tokens=settings.dev_tokens,
             webhooks=_webhooks(settings, core.services.identity),
-            ready_checks={"database": core.mongo.ping},
+            ready_checks={"database": core.mongo.ping} | ({"broker": core.relay.check} if core.relay else {}),
             metrics_token=settings.metrics_token.get_secret_value(),
             documents=documents(),
         )
@@ -378,7 +419,7 @@ async def open_chat(settings: Settings) -> AsyncIterator[Chat]:
             origins=settings.allowed_origins,
             production=settings.production,
         )
-        url = await _listen(settings, http.application(), fanout.server, stack)
+        url = await _listen(settings, http.application(), fanout.server, stack, shared_port=worker is not None)
         core.start_chores()
         tune_garbage_collector()
         chat = Chat(core=core, sockets=fanout.server, ops=ops, url=url)
@@ -404,14 +445,18 @@ def _webhooks(settings: Settings, identity: Identity) -> ClerkWebhooks | None:
     return ClerkWebhooks(secret.get_secret_value(), settings.clerk_jwt_issuer.rstrip("/"), identity)
 
 
-async def _listen(settings: Settings, app: web.Application, sockets: SocketServer, stack: AsyncExitStack) -> str:
+async def _listen(
+    settings: Settings, app: web.Application, sockets: SocketServer, stack: AsyncExitStack, *, shared_port: bool
+) -> str:
     sockets.attach(app)
     runner = web.AppRunner(
         app, access_log=None, handle_signals=False, max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, settings.listen_host, settings.port, backlog=1024)
+    site = web.TCPSite(
+        runner, settings.listen_host, settings.port, backlog=1024, reuse_port=True if shared_port else None
+    )
     await site.start()
     host = settings.listen_host if settings.listen_host != "0.0.0.0" else "127.0.0.1"  # noqa: S104 - compared, not bound
     return f"http://{host}:{runner.addresses[0][1]}"

@@ -51,6 +51,16 @@ class Metrics:
         self.rate_limits = self._counter("rate_limits", "Requests refused by a rate limit, by limit.", "limit")
         self.unreadable = self._counter("unreadable", "Stored items whose seal did not open.")
 
+        self.relay_words = self._counter("relay_words", "Words between server processes, by direction.", "direction")
+        self.relay_dropped = self._counter(
+            "relay_dropped", "Words between processes dropped, by direction.", "direction"
+        )
+        self.relay_refused = self._counter(
+            "relay_refused", "Messages on the broker that are not ours, by reason.", "why"
+        )
+        self.relay_gaps = self._counter("relay_gaps", "Looks into the database after words were missed.")
+        self.relay_reconnects = self._counter("relay_reconnects", "Times the connection to the broker came back.")
+
         self.ai_calls = self._counter("ai_calls", "Model calls by task and outcome.", "task", "outcome")
         self.ai_seconds = self._histogram("ai_seconds", "Model calls by task.", "task", buckets=_MODEL_SECONDS)
         self.ai_tokens = self._counter("ai_tokens", "Tokens by task and direction.", "task", "direction")

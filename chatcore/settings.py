@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -69,6 +70,11 @@ class Settings(BaseSettings):
     )
     mongodb_max_pool_size: int = Field(10, ge=1, le=500, description="connections to the database at most")
 
+    redis_url: SecretStr = Field(
+        SecretStr(""), description="`redis://` or `rediss://`, for several server processes; empty: one process"
+    )
+    workers: int = Field(1, ge=1, le=64, description="server processes on this port, with one supervisor")
+
     clerk_jwt_issuer: str = Field("", description="issuer URL of a Clerk instance; its keys are read by JWKS")
     clerk_secret_key: SecretStr = Field(SecretStr(""), description="Clerk's secret key, for look-ups of users")
     clerk_publishable_key: str = Field("", description="Clerk's publishable key, handed to the web page")
@@ -77,7 +83,9 @@ class Settings(BaseSettings):
     )
     oidc_issuer: str = Field("", description="issuer URL of any OpenID Connect provider")
     oidc_audience: str = Field("", description="the `aud` that its tokens must carry; empty: not looked at")
-    authorized_parties: OriginList = Field((), description="allowed `azp`, comma-separated; empty: `ALLOWED_ORIGINS`, else this server's own origin")
+    authorized_parties: OriginList = Field(
+        (), description="allowed `azp`, comma-separated; empty: `ALLOWED_ORIGINS`, else this server's own origin"
+    )
     roles_claim: str = Field("roles", description="claim in which an issuer's token names server roles")
     local_accounts: bool | None = Field(
         None, description="names and passwords kept here; empty: on when no other issuer is set"
@@ -150,10 +158,7 @@ class Settings(BaseSettings):
 
     @property
     def on_loopback(self) -> bool:
-        try:
-            return ipaddress.ip_address(self.listen_host).is_loopback
-        except ValueError:
-            return self.listen_host == "localhost"
+        return _is_loopback(self.listen_host)
 
     @property
     def origin(self) -> str:
@@ -204,6 +209,7 @@ class Settings(BaseSettings):
             found.append(
                 "LOCAL_ACCOUNTS is off and neither CLERK_JWT_ISSUER nor OIDC_ISSUER is set: nobody could sign in"
             )
+        found += self._redis_problems()
         for proxy in self.trusted_proxies:
             try:
                 ipaddress.ip_network(proxy, strict=False)
@@ -211,6 +217,17 @@ class Settings(BaseSettings):
                 found.append("TRUSTED_PROXIES must list IP addresses or networks")
                 break
         return found + (self._production_problems() if self.production else [])
+
+    def _redis_problems(self) -> list[str]:
+        url = self.redis_url.get_secret_value()
+        if not url:
+            return []
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+            return ["REDIS_URL must read redis://... or rediss://..."]
+        if self.production and parts.scheme == "redis" and not parts.password and not _is_loopback(parts.hostname):
+            return ["REDIS_URL names another machine without a password; add one, best with rediss://"]
+        return []
 
     def _production_problems(self) -> list[str]:
         found: list[str] = []
@@ -224,6 +241,13 @@ class Settings(BaseSettings):
         if not self.rate_limits:
             found.append("RATE_LIMITS=off is refused in production")
         return found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -38,13 +38,14 @@ class Attendance:
 
     async def take_in(self, user_id: str) -> None:
         """Whoever became a member of a group without this process hearing of it enters now, and sees all groups."""
-        groups = await self._groups.groups_of(user_id)
-        new = [group.id for group in groups if not self._presence.is_in(user_id, group.id)]
+        rooms = await self._groups.rooms_of(user_id)
+        new = [room for room in rooms if user_id in room.members and not self._presence.is_in(user_id, room.id)]
         if not new or not self._presence.is_connected(user_id):
             return
-        for group_id in new:
-            self._fanout.enter(group_id, user_id=user_id)
-            self._presence.joined(user_id, group_id)
+        for room in new:
+            self._fanout.enter(room.id, user_id=user_id)
+            self._presence.joined(user_id, room.id)
+        groups = await self._groups.as_seen_by(user_id, rooms)
         for connection_id in self._presence.connections_of(user_id):
             self._fanout.tell_connection(connection_id, "user_groups", UserGroups(groups=groups))
 

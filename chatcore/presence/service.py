@@ -196,6 +196,24 @@ class Presence:
             if not self._people[user_id].connections:
                 self.left(user_id, group_id)
 
+    def connected_people(self) -> list[str]:
+        """To this process."""
+        return [user_id for user_id, person in self._people.items() if person.connections]
+
+    def connections_of(self, user_id: str) -> list[str]:
+        person = self._people.get(user_id)
+        return list(person.connections) if person is not None else []
+
+    def is_in(self, user_id: str, group_id: str) -> bool:
+        """Whether the person is counted as there in this group."""
+        person = self._people.get(user_id)
+        return person is not None and group_id in person.groups
+
+    def is_connected(self, user_id: str) -> bool:
+        """To this process."""
+        person = self._people.get(user_id)
+        return person is not None and bool(person.connections)
+
     def is_attended(self, group_id: str) -> bool:
         """Whether somebody of this group is connected to this process."""
         return any(self._people[user_id].connections for user_id in self._online.get(group_id, ()))
