@@ -39,8 +39,12 @@ class EndToEnd:
         self.database_cpu = row("database's CPU at 100 messages/s", "% of a core", None)
         self.commit = row("durable write, mean at 500 messages/s", "ms", 100)
         self.deliveries = row("deliveries per CPU-second of the server, closed loop", "/CPU-s", None, more=True)
+        self.message_cpu = row("server's CPU for a message and its 9 deliveries, closed loop", "ms", None)
+        self.message_database_cpu = row("database's CPU for a message, closed loop", "ms", None)
         self.connects = row("connects, authenticated known users, server just started", "/s", 1_000, more=True)
         self.reconnects = row("connects, groups loaded already", "/s", None, more=True)
+        self.connect_cpu = row("server's CPU for a connect, server just started", "ms", None)
+        self.connect_database_cpu = row("database's CPU for a connect, server just started", "ms", None)
         self.per_connection = row("memory a connection", "KiB", 25)
         self.full = row("memory with 1,000 clients", "MiB", 250)
         self.ready = row("memory when ready", "MiB", None)
@@ -72,6 +76,9 @@ class EndToEnd:
         closed = await self._run(live, cast, Plan(live.url, CLIENTS, GROUPS, mode="closed", seconds=seconds))
         self.sustained.samples.append(closed["messages"]["per_second"])
         self.deliveries.samples.append(closed["deliveries"]["per_server_cpu_second"])
+        timed = closed["messages"]["per_second"] * seconds
+        self.message_cpu.samples.append(closed["usage"]["server"]["cpu_seconds"] / timed * 1000)
+        self.message_database_cpu.samples.append(closed["usage"]["database"]["cpu_seconds"] / timed * 1000)
 
     async def _run(self, live: Live, cast: Cast, plan: Plan, ready_mib: float | None = None) -> dict[str, Any]:
         """Connect and perform; the first time after a start, memory and connects are noted as such."""
@@ -80,6 +87,8 @@ class EndToEnd:
             connects = await conductor.connect()
             (self.connects if ready_mib is not None else self.reconnects).samples.append(connects["per_second"])
             if ready_mib is not None:
+                self.connect_cpu.samples.append(connects["usage"]["server"]["cpu_seconds"] / CLIENTS * 1000)
+                self.connect_database_cpu.samples.append(connects["usage"]["database"]["cpu_seconds"] / CLIENTS * 1000)
                 await asyncio.sleep(2)
                 self.full.samples.append(live.rss_mib())
                 self.per_connection.samples.append((live.rss_mib() - ready_mib) * 1024 / CLIENTS)
