@@ -52,7 +52,7 @@ LEAST_ROLE: dict[Action, GroupRole] = {
     "message.report": "member",
     "slow_mode.skip": "moderator",
 }
-NOT_IN_DIRECT: frozenset[Action] = frozenset(
+MANAGING: frozenset[Action] = frozenset(
     {
         "group.update",
         "group.delete",
@@ -72,7 +72,7 @@ def allows(room: Room, user_id: str, action: Action) -> bool:
     if member is None or not room.record.is_active:
         return False
     if room.record.kind == "direct":
-        return action not in NOT_IN_DIRECT and (action == "message.pin" or LEAST_ROLE[action] == "member")
+        return action not in MANAGING and (action == "message.pin" or LEAST_ROLE[action] == "member")
     return RANK[member.role] >= RANK[LEAST_ROLE[action]]
 
 

@@ -28,7 +28,7 @@ from chatcore.contract.groups import (
 from chatcore.contract.people import User
 from chatcore.errors import Banned, Conflict, NotFound
 from chatcore.groups.membership import Clock, Membership
-from chatcore.groups.permissions import NO_SUCH_GROUP, Action, authorize
+from chatcore.groups.permissions import MANAGING, NO_SUCH_GROUP, Action, allows, authorize
 from chatcore.groups.records import RANK, GroupRecord, MemberRecord, Room
 from chatcore.groups.rendering import Rendering, group_shape
 from chatcore.groups.rooms import Rooms
@@ -78,8 +78,13 @@ class Groups:
         self._secret = secret
 
     async def require(self, caller: Caller, action: Action, group_id: str) -> Room:
-        """The group, where the caller may do this. Waits only for a group that is not loaded."""
+        """The group, where the caller may do this. Waits only for a group that is not loaded.
+
+        Where other processes write too, the log is looked at before anybody is refused, and before changes of members.
+        """
         room = self.rooms.loaded(group_id) or await self.rooms.load(group_id)
+        if self.rooms.shared and (action in MANAGING or not allows(room, caller.user_id, action)):
+            await self.rooms.writer.catch_up(group_id)
         authorize(room, caller.user_id, action)
         return room
 

@@ -4,7 +4,7 @@ Every read is by `_id` or by a bounded window of `seq` of one group: the embedde
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ import pymongo
 from bson import Binary, ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from chatcore.errors import Conflict
@@ -36,6 +36,11 @@ class JournalStore(Protocol):
 
     async def transact(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:
         """Rows and changes as one, or nothing: raises SeqTaken, IdTaken, or Conflict where a change met its twin."""
+        ...
+
+    async def release(self) -> None:
+        """End transactions that an error cut short. The database itself does so only after a minute or more, and until
+        then nobody can write to their groups."""
         ...
 
     async def window(self, group_id: str, after: int, up_to: int) -> list[Row]:
@@ -70,6 +75,7 @@ class MongoJournalStore:
         self._messages = database["messages"]
         self._confirmed = self._messages.with_options(read_concern=ReadConcern("majority"))
         self._erasures = database["erasures"]
+        self._abandoned: list[Any] = []
 
     @translate_errors
     async def insert(self, rows: Sequence[Row]) -> Inserted:
@@ -89,17 +95,20 @@ class MongoJournalStore:
 
     @translate_errors
     async def transact(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:
+        """The rows come last: an open transaction holds their places, and nobody else can write to the log then."""
+
         async def work(session: AsyncClientSession) -> None:
-            for row in rows:
-                await self._messages.insert_one(_document(row), session=session)
             for change in changes:
                 await change(session, rows)
+            for row in rows:
+                await self._messages.insert_one(_document(row), session=session)
 
+        await self.release()
         try:
             # The driver would run a transaction that meets a dead server again and again for 120 s.
             with pymongo.timeout(OPERATION_MS / 1000):
                 async with self._client.start_session() as session:
-                    await session.with_transaction(work)
+                    await self._run(session, work)
         except DuplicateKeyError as error:
             ids = [ObjectId(row.id) for row in rows]
             if stored := await self._messages.find_one({"_id": {"$in": ids}}):
@@ -107,6 +116,23 @@ class MongoJournalStore:
             if set((error.details or {}).get("keyPattern", {})) == {"groupId", "seq"}:
                 raise SeqTaken from None
             raise Conflict("Somebody did this at the same moment; look again") from None
+
+    async def _run(
+        self, session: AsyncClientSession, work: Callable[[AsyncClientSession], Coroutine[Any, Any, None]]
+    ) -> None:
+        """The driver gives a session up after a lost connection, also where the server did not hear of the abort."""
+        try:
+            await session.with_transaction(work)
+        except PyMongoError as error:
+            if isinstance(error, ConnectionFailure) or error.timeout:
+                self._abandoned.append(session.session_id)
+            raise
+
+    @translate_errors
+    async def release(self) -> None:
+        for session_id in list(self._abandoned):
+            await self._client.admin.command("killSessions", [session_id])
+            self._abandoned.remove(session_id)
 
     @translate_errors
     async def window(self, group_id: str, after: int, up_to: int) -> list[Row]:
@@ -266,6 +292,9 @@ class MemoryJournalStore:
                 await change(None, rows)
             for row in rows:
                 self._put(row)
+
+    async def release(self) -> None:
+        return None
 
     async def window(self, group_id: str, after: int, up_to: int) -> list[Row]:
         log = self._logs.get(group_id, {})

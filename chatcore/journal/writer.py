@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from chatcore.errors import ChatError, NotFound, Unavailable
+from chatcore.errors import ChatError, Conflict, NotFound, Unavailable
 from chatcore.journal.peers import News, NoPeers, Peers
 from chatcore.journal.pending import Doubts, Pending, Queue, fold_repeats
 from chatcore.journal.rows import Entry, Head, IdTaken, Row, SeqTaken
@@ -129,8 +129,20 @@ class Writer:
         await self._read_missed(group_id)
         return True
 
+    async def deliver_again(self, group_id: str, first_seq: int) -> None:
+        """From this row on, as far as the end is known: for somebody who came in between. At most one page."""
+        async with self._one_at_a_time:
+            head = self._heads.get(group_id)
+            if head is not None:
+                up_to = min(head.seq, first_seq - 1 + CATCH_UP_ROWS)
+                await self._missed(group_id, await self._store.window(group_id, first_seq - 1, up_to))
+
     async def recheck(self) -> None:
-        """Deliver rows that were stored after we had given up on them."""
+        """End what an error left open, and deliver rows that were stored after we had given up on them."""
+        try:
+            await self._store.release()
+        except Unavailable:
+            return
         for group_id in self._doubts:
             try:
                 await self.catch_up(group_id)
@@ -236,6 +248,10 @@ class Writer:
             except SeqTaken:
                 moved = await self._give_way([pending], pending.entry.group_id, fruitless)
                 fruitless = 0 if moved else fruitless + 1
+            except Conflict:
+                # A change met its twin: if another process made it, `authorize` has better words for that.
+                if not await self._give_way([pending], pending.entry.group_id, 0):
+                    raise
             except IdTaken:  # its ids are fresh: an earlier commit landed, and its answer was lost
                 await self._settle([pending], Unavailable())
                 return

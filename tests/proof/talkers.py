@@ -162,13 +162,14 @@ async def talking(*places: tuple[str, str], outsiders: int = 0) -> AsyncIterator
 
 
 @asynccontextmanager
-async def busy(talk: Talk, talkers: int = 5) -> AsyncIterator[None]:
+async def busy(talk: Talk, talkers: int = 5, *, renames: bool = True) -> AsyncIterator[None]:
     """Everybody talks as soon as they are answered; the owner renames the group, so that there are transactions too."""
     enough = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for talker in talk.talkers[:talkers]:
             tasks.create_task(talker.talk(talk.group_id, enough))
-        tasks.create_task(_rename(talk, enough))
+        if renames:
+            tasks.create_task(_rename(talk, enough))
         try:
             yield
         finally:
