@@ -46,8 +46,7 @@ def _clean(text: str) -> str:
 
 def iso_milliseconds(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds, as `2026-01-31T12:00:00.000Z`."""
-    moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"  # half the cost of strftime
 
 
 Clean = AfterValidator(_clean)  # after StringConstraints: behind a validator those would count before they strip
