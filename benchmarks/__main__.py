@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import uvloop
 from rich.console import Console
 
@@ -115,13 +116,16 @@ def main() -> None:
     )
     parser.add_argument("--messages", type=int, help="in the long log; default 200000, quick 20000")
     given = parser.parse_args()
-    began = time.monotonic()
+    began, busy = time.monotonic(), psutil.getloadavg()[0]
+    if busy > results.BUSY:
+        console.print(f"[yellow]Load average {busy:.1f}: other work on this machine spoils rates and latencies.[/]")
     messages = given.messages or (20_000 if given.quick else 200_000)
     sections = run(given.only or PARTS, quick=given.quick, messages=messages)
     console.print(results.table(sections))
     if not given.quick and not given.only:
         target = Path(__file__).parent / "RESULTS.md"
-        results.write(target, sections, how="make bench", took_seconds=time.monotonic() - began, rival=_rival())
+        took_seconds = time.monotonic() - began
+        results.write(target, sections, how="make bench", took_seconds=took_seconds, rival=_rival(), busy=busy)
         console.print(f"wrote benchmarks/{target.name}")
 
 

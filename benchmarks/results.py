@@ -26,6 +26,8 @@ EXPLAINED = (
     "Each value is the median of interleaved repetitions; the range is that of the repetitions. A ratio is the "
     "median of the ratios within each repetition. CPU time is the server process's own."
 )
+# Load average over the last minute before the run, above which results carry a warning.
+BUSY = 0.5
 COLOURS = {"met": "green", "missed": "red", "not measured": "yellow"}
 
 
@@ -45,7 +47,7 @@ def table(sections: Sequence[tuple[str, Sequence[Row]]]) -> Table:
 
 
 def write(
-    path: Path, sections: Sequence[tuple[str, Sequence[Row]]], *, how: str, took_seconds: float, rival: str
+    path: Path, sections: Sequence[tuple[str, Sequence[Row]]], *, how: str, took_seconds: float, rival: str, busy: float
 ) -> None:
     told = machine()
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
@@ -56,9 +58,13 @@ def write(
         f"Versions: Python {told['python']}, chatcore {__version__}, {libraries}. Compared with: {rival}.",
         EXPLAINED,
     ]
+    if busy > BUSY:
+        lines.append(
+            f"**The machine was busy with other work** (load average {busy:.1f} when the run began): rates and latencies "
+            "suffer from that; CPU times and ratios within a repetition hardly do."
+        )
     for title, rows in sections:
         lines += [
-            "",
             f"## {title}",
             "",
             "| what | target | measured | range | verdict | cores |",
