@@ -53,6 +53,7 @@ from chatcore.settings import DEVELOPMENT_ISSUER, Settings
 from chatcore.transport.addresses import PeerAddresses
 from chatcore.transport.fanout import SocketFanout
 from chatcore.transport.http import PREFIXES, HttpApi
+from chatcore.transport.listener import Listener
 from chatcore.transport.ops import Ops
 from chatcore.transport.options import SocketOptions
 from chatcore.transport.server import SocketServer, tune_garbage_collector
@@ -313,7 +314,6 @@ def _compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, databa
             presence=presence,
             typing=typing,
             fanout=local,
-            missed=missed.deliver,
             poll_revocations=identity.revocations.poll,
             take_in=attendance.take_in,
         )
@@ -449,7 +449,7 @@ async def _listen(
     settings: Settings, app: web.Application, sockets: SocketServer, stack: AsyncExitStack, *, shared_port: bool
 ) -> str:
     sockets.attach(app)
-    runner = web.AppRunner(
+    runner = Listener(
         app, access_log=None, handle_signals=False, max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES
     )
     await runner.setup()

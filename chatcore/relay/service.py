@@ -34,9 +34,6 @@ LOOKS_A_TICK: Final = 100
 JOINS: Final = "joins"  # in the place of a group, for what must not get lost unnoticed
 log = get_logger("relay")
 
-MissedRows = Callable[[str, Sequence[Row]], Awaitable[None]]
-
-
 class Relay:
     """Implements the `Peers` of the journal and of presence. The parts it serves are given by `attach`.
 
@@ -78,7 +75,6 @@ class Relay:
         self._presence: Presence
         self._typing: Typing
         self._fanout: Fanout
-        self._missed: MissedRows
         self._poll_revocations: Callable[[], Awaitable[object]]
         self._take_in: Callable[[str], Awaitable[object]]
 
@@ -89,12 +85,11 @@ class Relay:
         presence: Presence,
         typing: Typing,
         fanout: Fanout,
-        missed: MissedRows,
         poll_revocations: Callable[[], Awaitable[object]],
         take_in: Callable[[str], Awaitable[object]],
     ) -> None:
         self._rooms, self._presence, self._typing, self._fanout = rooms, presence, typing, fanout
-        self._missed, self._poll_revocations, self._take_in = missed, poll_revocations, take_in
+        self._poll_revocations, self._take_in = poll_revocations, take_in
         rooms.peers = self
         rooms.in_use = presence.is_attended
 
@@ -281,7 +276,7 @@ class Relay:
                 continue
             try:
                 await self._rooms.load(news.group_id)
-                await self._missed(news.group_id, news.rows)
+                await self._rooms.writer.deliver_again(news.group_id, news.rows[0].seq)
             except (NotFound, Unavailable):
                 continue
             except Exception:
