@@ -46,6 +46,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
+    "Server": "chatcore",
 }
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
