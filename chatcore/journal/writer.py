@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from chatcore.errors import ChatError, NotFound, Unavailable
+from chatcore.errors import ChatError, Conflict, NotFound, Unavailable
 from chatcore.journal.peers import News, NoPeers, Peers
 from chatcore.journal.pending import Doubts, Pending, Queue, fold_repeats
 from chatcore.journal.rows import Entry, Head, IdTaken, Row, SeqTaken
@@ -138,7 +138,11 @@ class Writer:
                 await self._missed(group_id, await self._store.window(group_id, first_seq - 1, up_to))
 
     async def recheck(self) -> None:
-        """Deliver rows that were stored after we had given up on them."""
+        """End what an error left open, and deliver rows that were stored after we had given up on them."""
+        try:
+            await self._store.release()
+        except Unavailable:
+            return
         for group_id in self._doubts:
             try:
                 await self.catch_up(group_id)
@@ -244,6 +248,10 @@ class Writer:
             except SeqTaken:
                 moved = await self._give_way([pending], pending.entry.group_id, fruitless)
                 fruitless = 0 if moved else fruitless + 1
+            except Conflict:
+                # A change met its twin: if another process made it, `authorize` has better words for that.
+                if not await self._give_way([pending], pending.entry.group_id, 0):
+                    raise
             except IdTaken:  # its ids are fresh: an earlier commit landed, and its answer was lost
                 await self._settle([pending], Unavailable())
                 return
