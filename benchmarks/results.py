@@ -60,18 +60,15 @@ def write(
     ]
     if busy > BUSY:
         lines.append(
-            f"**The machine was busy with other work** (load average {busy:.1f} when the run began): rates and latencies "
-            "suffer from that; CPU times and ratios within a repetition hardly do."
+            f"**The machine was busy with other work** (load average {busy:.1f} when the run began): rates and "
+            "latencies suffer from that; CPU times and ratios within a repetition hardly do."
         )
     for title, rows in sections:
-        lines += [
-            f"## {title}",
-            "",
-            "| what | target | measured | range | verdict | cores |",
-            "|---|---|---|---|---|---|",
-        ]
-        for row in rows:
-            cells = (row.name, row.target_text(), row.measured_text(), row.spread_text(), row.verdict, row.cores)
-            lines.append(f"| {' | '.join(cells)} |")
-        lines += [f"\n{row.name}: {row.note}" for row in rows if row.note]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+        lines += [f"## {title}", "\n".join([HEAD, *map(_line, rows)])]
+        lines += [f"{row.name}: {row.note}" for row in rows if row.note]
+    path.write_text("\n\n".join(lines) + "\n", "utf-8")
+
+
+def _line(row: Row) -> str:
+    cells = (row.name, row.target_text(), row.measured_text(), row.spread_text(), row.verdict, row.cores)
+    return f"| {' | '.join(cells)} |"
