@@ -32,7 +32,13 @@ class RealRedis:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        options = {"--port": self.port, "--bind": "127.0.0.1", "--save": "", "--appendonly": "no", "--dir": self._folder}
+        options = {
+            "--port": self.port,
+            "--bind": "127.0.0.1",
+            "--save": "",
+            "--appendonly": "no",
+            "--dir": self._folder,
+        }
         command = [redis_server(), *(str(part) for pair in options.items() for part in pair)]
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)

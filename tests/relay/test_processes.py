@@ -120,9 +120,10 @@ async def test_read_receipts_and_watermarks_are_the_same_at_both(town: Town) -> 
     receipts = (await ana.get(f"/messages/{sent['messageId']}/receipts"))["readBy"]
     assert [reader["userId"] for reader in receipts] == [ben.user_id]
     away = await town.device_at_second(ana)
-    assert {member["userId"]: member.get("readSeq") for member in (
-        await away.socket.call("get_group_members", groupId=group)
-    )["members"]}[ben.user_id] == sent["seq"]
+    assert {
+        member["userId"]: member.get("readSeq")
+        for member in (await away.socket.call("get_group_members", groupId=group))["members"]
+    }[ben.user_id] == sent["seq"]
 
 
 async def test_reviewers_at_the_other_process_hear_of_a_report(town: Town) -> None:
