@@ -1,7 +1,8 @@
 """The REST half of the contract: JSON in, shapes out, problem documents raised as ChatError."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import aiohttp
@@ -106,6 +107,13 @@ async def dev_token(url: str, name: str) -> TokenIssued:
 async def _issued(url: str, path: str, body: Mapping[str, object]) -> TokenIssued:
     async with aiohttp.ClientSession() as http:
         return await Rest(http, url, lambda: "").post(TokenIssued, path, body)
+
+
+@asynccontextmanager
+async def calls_for_many(url: str, *, at_once: int) -> AsyncIterator[Callable[[str], Rest]]:
+    """Gives the `Rest` of a token; all share `at_once` TCP connections."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=at_once)) as http:
+        yield lambda token: Rest(http, url, lambda: token)
 
 
 async def fetch_info(url: str) -> dict[str, Any]:

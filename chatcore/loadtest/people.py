@@ -5,16 +5,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
-
 from chatcore.client import LinkLost
-from chatcore.client.rest import Rest
+from chatcore.client.rest import Rest, calls_for_many
 from chatcore.errors import ChatError, NotFound
 from chatcore.loadtest.plan import LoadRefused, Person, Plan
 
 AT_ONCE = 16
 # A group's content goes with it, row by row: many at once would only wait for each other.
 DELETES_AT_ONCE = 2
+Calls = Callable[[str], Rest]
 Say = Callable[[str, int, int], None]
 """What is going on, how much of it is done, of how much."""
 
@@ -32,13 +31,13 @@ async def gather_people(plan: Plan, tokens: Iterable[str], run: str, say: Say) -
     given = list(tokens)
     if given and len(given) < plan.clients:
         raise LoadRefused(f"the token file holds {len(given)} tokens, for {plan.clients} clients")
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_ONCE)) as http:
+    async with calls_for_many(plan.url, at_once=AT_ONCE) as calls:
         try:
             if not given:
-                given = await _dev_tokens(http, plan, say)
-            groups = await _make_groups(http, plan, given, run, say)
+                given = await _dev_tokens(calls, plan, say)
+            groups = await _make_groups(calls, plan, given, run, say)
             people = [Person(i, given[i], groups[i % plan.groups]) for i in range(plan.clients)]
-            await _join(http, plan, people, say)
+            await _join(calls, plan, people, say)
         except LinkLost as lost:
             raise LoadRefused(str(lost)) from None
         except ChatError as refusal:
@@ -49,12 +48,12 @@ async def gather_people(plan: Plan, tokens: Iterable[str], run: str, say: Say) -
 async def disband(plan: Plan, cast: Cast, say: Say) -> int:
     """Delete the test's groups and with them their messages; how many could not be deleted."""
     left = 0
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=DELETES_AT_ONCE)) as http:
+    async with calls_for_many(plan.url, at_once=DELETES_AT_ONCE) as calls:
 
         async def delete(owner: Person) -> None:
             nonlocal left
             try:
-                await Rest(http, plan.url, lambda: owner.token).request("DELETE", f"/api/groups/{owner.group_id}")
+                await calls(owner.token).request("DELETE", f"/api/groups/{owner.group_id}")
             except (LinkLost, ChatError):
                 left += 1
 
@@ -62,8 +61,8 @@ async def disband(plan: Plan, cast: Cast, say: Say) -> int:
     return left
 
 
-async def _dev_tokens(http: aiohttp.ClientSession, plan: Plan, say: Say) -> list[str]:
-    rest = Rest(http, plan.url, lambda: "")
+async def _dev_tokens(calls: Calls, plan: Plan, say: Say) -> list[str]:
+    rest = calls("")
 
     async def fetch(index: int) -> str:
         issued = await rest.request("POST", "/api/auth/dev-token", body={"name": f"load-{index:05d}"})
@@ -75,18 +74,18 @@ async def _dev_tokens(http: aiohttp.ClientSession, plan: Plan, say: Say) -> list
         raise LoadRefused("this server gives no tokens for the asking: use --token-file, one token a line") from None
 
 
-async def _make_groups(http: aiohttp.ClientSession, plan: Plan, tokens: list[str], run: str, say: Say) -> list[str]:
+async def _make_groups(calls: Calls, plan: Plan, tokens: list[str], run: str, say: Say) -> list[str]:
     async def make(index: int) -> str:
         body = {"name": f"load test {run} {index:03d}", "joinPolicy": "open"}
-        made = await Rest(http, plan.url, lambda: tokens[index]).request("POST", "/api/groups", body=body)
+        made = await calls(tokens[index]).request("POST", "/api/groups", body=body)
         return str(made["_id"])
 
     return await _all("making groups", range(plan.groups), make, say)
 
 
-async def _join(http: aiohttp.ClientSession, plan: Plan, people: list[Person], say: Say) -> None:
+async def _join(calls: Calls, plan: Plan, people: list[Person], say: Say) -> None:
     async def join(person: Person) -> None:
-        rest = Rest(http, plan.url, lambda: person.token)
+        rest = calls(person.token)
         await rest.request("POST", f"/api/groups/{person.group_id}/join")
 
     await _all("joining", people[plan.groups :], join, say)

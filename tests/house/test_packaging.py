@@ -87,6 +87,9 @@ def test_the_package_says_its_version_and_its_licence() -> None:
     assert (ROOT / "chatcore" / "py.typed").exists()
 
 
+OUR_OWN = {"benchmarks", "chatcore", "tests"}
+
+
 def imported_distributions(folder: str) -> dict[str, set[str]]:
     """Third-party distributions by the files of `folder` that import them."""
     installed = packages_distributions()
@@ -99,7 +102,7 @@ def imported_distributions(folder: str) -> dict[str, set[str]]:
                 names = [node.module]
             else:
                 continue
-            for top in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"chatcore", "tests"}:
+            for top in {name.split(".")[0] for name in names} - sys.stdlib_module_names - OUR_OWN:
                 for distribution in installed.get(top, [top])[:1]:
                     found.setdefault(canonicalize_name(distribution), set()).add(str(path.relative_to(ROOT)))
     return found
