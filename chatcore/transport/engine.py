@@ -367,7 +367,7 @@ class Engine(engineio.AsyncServer):
             # The PONG may lie in what we have not read; the client must go on hearing from us meanwhile
             self._send_ping(session)
         else:
-            session.end("ping timeout", abort=session.transport is None and session.poll is None)
+            session.end("ping timeout")
 
     def _end_grace(self, session: Session) -> None:
         self._closing.pop(session.sid, None)

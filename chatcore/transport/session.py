@@ -165,7 +165,7 @@ class Session(AsyncSocket):
         if not pending:
             return
         transport = self.transport
-        if transport is None or self.upgrading:
+        if transport is None:
             self._queue_for_poll(pending)
         else:
             self._write(transport, pending)
@@ -187,7 +187,7 @@ class Session(AsyncSocket):
 
     def judge_backlog(self, now: float) -> bool:
         """Aborts a reader that is too slow; False once nothing waits for the reader any more."""
-        if self.transport is not None and not self.upgrading:
+        if self.transport is not None:
             waiting = self._unsent_websocket(self.transport, now)
         else:
             waiting = self._unsent_polling(now)
@@ -242,7 +242,7 @@ class Session(AsyncSocket):
     def is_behind(self) -> bool:
         """Too much waits for this reader already to add packets that nobody will miss."""
         options = self.server.options
-        if self.transport is not None and not self.upgrading:
+        if self.transport is not None:
             return self.backlog is not None and self.transport.get_write_buffer_size() > options.volatile_buffer_bytes
         return self.queue is not None and len(self.queue) >= options.volatile_queue_packets
 

@@ -140,6 +140,14 @@ class TestPolling:
         assert await waiting == (200, "1")
         assert (await session.post("3"))[0] == 400
 
+    async def test_a_body_announced_over_the_size_is_refused_before_it_comes(self, served: Served) -> None:
+        session = await served.poll()
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        head = f"POST /socket.io/?{POLLING}&sid={session.sid} HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"
+        writer.write(head.encode())
+        assert b"413" in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+
     async def test_a_body_that_hides_its_size_is_cut_at_the_limit(self, served: Served) -> None:
         session = await served.poll()
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -506,6 +514,14 @@ class TestDeadlines:
         websocket.send("40")
         assert await websocket.next() is not None
         assert await websocket.closed()
+
+    async def test_a_client_that_is_refused_again_and_again_is_closed(self, serve: Serve) -> None:
+        served = await serve(Application(refuse={}))
+        websocket = await served.open()
+        for _ in range(5):
+            websocket.send("40")
+            assert await websocket.next() is not None
+        assert await websocket.next() is None
 
     async def test_a_client_that_connects_but_never_authenticates_is_told_and_closed(self, serve: Serve) -> None:
         served = await serve(Application(accept=False), authenticate_deadline_seconds=0.2)

@@ -186,7 +186,7 @@ class TestInbox:
             await gate.wait()
 
         served = await serve(
-            Application(handlers={"wait": wait}), inbox_size=2, ping_interval_ms=50, ping_timeout_ms=100
+            Application(handlers={"wait": wait}), inbox_size=2, ping_interval_ms=50, ping_timeout_ms=60_000
         )
         websocket = await served.join()
         for _ in range(10):
@@ -230,16 +230,54 @@ class TestInbox:
         assert served.application.order == ["connect", *["slow"] * 5, "disconnect"]
 
     async def test_what_a_client_sent_before_it_was_thrown_out_is_not_done(self, serve: Serve) -> None:
+        gate = asyncio.Event()
+
         async def leave(connection: Connection, args: list[object]) -> None:
+            await gate.wait()
             connection.close(reason="banned")
 
         served = await serve(Application(handlers={"leave": leave}))
         websocket = await served.join()
         for name in ("leave", "tell", "tell"):
             websocket.send(f'42["{name}"]')
+        session = served.application.opened[0].session
+        await eventually(lambda: len(session.inbox) == 2)
+        gate.set()
         await eventually(lambda: served.application.gone)
         assert served.application.order == ["connect", "leave", "disconnect"]
         assert served.application.gone == ["banned"]
+
+    async def test_a_post_that_waits_for_room_is_answered_when_its_session_ends(self, serve: Serve) -> None:
+        async def stuck(connection: Connection, args: list[object]) -> None:
+            await asyncio.Event().wait()
+
+        served = await serve(Application(handlers={"stuck": stuck}), inbox_size=1)
+        session = await served.poll()
+        await session.connect()
+        post = asyncio.create_task(session.post('42["stuck"]\x1e42["stuck"]\x1e42["stuck"]'))
+        await eventually(lambda: served.application.heard)
+        served.application.opened[0].abort(reason="test")
+        assert (await post)[0] == 200
+
+    async def test_a_client_whose_events_never_wait_does_not_keep_the_event_loop(self, serve: Serve) -> None:
+        loop = asyncio.get_running_loop()
+        turn, turns = 0, []
+
+        def tick() -> None:
+            nonlocal turn
+            turn += 1
+            if len(turns) < 3_000:
+                loop.call_soon(tick)
+
+        async def note(connection: Connection, args: list[object]) -> None:
+            turns.append(turn)
+
+        served = await serve(Application(handlers={"note": note}))
+        websocket = await served.join()
+        tick()
+        websocket.writer.write(masked_frame(0x81, b'42["note"]') * 3_000)
+        await eventually(lambda: len(turns) == 3_000)
+        assert max(turns.count(number) for number in set(turns)) <= 64
 
     async def test_a_handler_that_raises_harms_nobody_and_nothing_a_client_sent_is_logged(
         self, serve: Serve, caplog: pytest.LogCaptureFixture
@@ -258,8 +296,11 @@ class TestInbox:
 
 class TestLogs:
     async def test_no_library_logs_what_clients_send(
-        self, served: Served, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+        self, serve: Serve, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
     ) -> None:
+        for library in ("engineio.server", "engineio.client", "socketio.server", "socketio.client"):
+            logging.getLogger(library).setLevel(logging.DEBUG)
+        served = await serve()
         root = logging.getLogger()
         root.setLevel(logging.DEBUG)
         try:
