@@ -94,7 +94,6 @@ class Worker:
     """What one of several server processes on a port gets of their supervisor. `database_uri` is empty where
     MONGODB_URI says it; it holds a password."""
 
-    number: int
     database_uri: str = ""
 
 
@@ -284,8 +283,10 @@ def _compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, databa
         fanout=fanout,
         clock=_now,
     )
+    messages_db = MongoMessageStore(db)
+    groups.on_erase(messages_db.erase)
     responses = Responses(
-        store=MongoMessageStore(db),
+        store=messages_db,
         journal=journal,
         groups=groups,
         rendering=rendering,

@@ -11,7 +11,7 @@ from chatcore.background import Background
 from chatcore.contract import groups as g
 from chatcore.contract import messages as m
 from chatcore.contract.base import Shape
-from chatcore.errors import ChatError
+from chatcore.errors import ChatError, Unavailable
 from chatcore.groups.attendance import Attendance
 from chatcore.groups.members import Members
 from chatcore.groups.membership import Membership
@@ -54,6 +54,19 @@ class WrittenDown(SilentFanout):
         self.pushed.append((event, payload))
 
 
+class Journal(MemoryJournalStore):
+    """One that can stop in the middle of an erasure, as a process does that is killed."""
+
+    erasures_until_stop: int | None = None
+
+    async def erase_group(self, group_id: str, after: int, up_to: int) -> None:
+        if self.erasures_until_stop == 0:
+            raise Unavailable
+        if self.erasures_until_stop is not None:
+            self.erasures_until_stop -= 1
+        await super().erase_group(group_id, after, up_to)
+
+
 class Household:
     """People, groups and messages in memory, on a clock that moves when told."""
 
@@ -61,7 +74,7 @@ class Household:
         self.now = START
         self.fanout = WrittenDown()
         self.people_store = MemoryIdentityStore()
-        self.journal, self.group_store = MemoryJournalStore(), MemoryGroupStore()
+        self.journal, self.group_store = Journal(), MemoryGroupStore()
         self.message_store, self.key_store = MemoryMessageStore(), MemoryKeyStore()
         self.vault = Vault(MasterKeys({"k1": b"m" * 32}), self.key_store)
         self.background = Background()
@@ -90,6 +103,7 @@ class Household:
             store=self.group_store, groups=groups, membership=membership, identity=identity, presence=presence,
             clock=clock, public_url="http://chat.example",
         )  # fmt: skip
+        groups.on_erase(self.message_store.erase)
         log = MessageLog(journal=journal, rooms=rooms, fanout=fanout, clock=clock)
         messages = Messages(
             journal=journal, groups=groups, rendering=rendering, log=log, identity=identity, typing=typing,

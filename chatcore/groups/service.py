@@ -1,7 +1,8 @@
 """Groups as people use them: create, find, join, invite, leave, manage, delete."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from chatcore.background import Background
 from chatcore.contract.base import Empty
@@ -44,6 +45,8 @@ from chatcore.vault.service import Vault
 ERASE_ROWS = 500
 UPDATE_ATTEMPTS = 8
 
+MessageEraser = Callable[[str, Sequence[str]], Awaitable[object]]
+
 
 class Groups:
     """The use cases of groups. A group one is no member of answers NotFound, whatever is asked."""
@@ -76,6 +79,7 @@ class Groups:
         self._background = background
         self._clock = clock
         self._secret = secret
+        self._erasers: list[MessageEraser] = []
 
     async def require(self, caller: Caller, action: Action, group_id: str) -> Room:
         """The group, where the caller may do this. Waits only for a group that is not loaded.
@@ -329,12 +333,21 @@ class Groups:
         await self._vault.shred(room.id)
         self._background.spawn("erase_group", self._erase(room.id))
 
+    def on_erase(self, eraser: MessageEraser) -> None:
+        """`eraser(group_id, message_ids)` removes what else is kept about these messages; it must bear a repeat."""
+        self._erasers.append(eraser)
+
     async def _erase(self, group_id: str) -> None:
+        """From the end down, so that one that was interrupted finds its end again by walking up from the beginning."""
         await self._vault.shred(group_id)
-        seq = 0
-        while rows := await self._journal.window(group_id, seq, seq + ERASE_ROWS):
-            await self._journal.erase_group(group_id, seq, rows[-1].seq)
-            seq = rows[-1].seq
+        ends = [0]
+        while rows := await self._journal.window(group_id, ends[-1], ends[-1] + ERASE_ROWS):
+            ends.append(rows[-1].seq)
+        for bottom, top in reversed(list(pairwise(ends))):
+            ids = [row.id for row in await self._journal.window(group_id, bottom, top) if row.shown]
+            for eraser in self._erasers:
+                await eraser(group_id, ids)
+            await self._journal.erase_group(group_id, bottom, top)
         await self._store.remove(group_id)
         self.rooms.drop(group_id)
 

@@ -22,6 +22,7 @@ INDEXES = (
     Index("members", (("userId", 1),)),
     Index("bans", (("groupId", 1), ("userId", 1)), unique=True),
     Index("invites", (("expiresAt", 1),), expire_after_seconds=0),
+    Index("invites", (("groupId", 1),)),
     Index("groups", (("openName", 1),)),
     Index("groups", (("movedAt", 1),)),
     Index("groups", (("isActive", 1),)),
@@ -136,6 +137,7 @@ class MongoGroupStore:
         owner = {"groupId": ObjectId(group_id)}
         await self._members.delete_many(owner)
         await self._bans.delete_many(owner)
+        await self._invites.delete_many(owner)
         await self._groups.delete_one({"_id": ObjectId(group_id)})
 
     @translate_errors
@@ -366,6 +368,7 @@ class MemoryGroupStore:
         for kept in (self._members, self._bans):
             for place in [place for place in kept if place[0] == group_id]:
                 del kept[place]
+        self._invites = {code: invite for code, invite in self._invites.items() if invite.group_id != group_id}
 
     async def save_reads(self, members: Sequence[MemberRecord]) -> None:
         for member in members:

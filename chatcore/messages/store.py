@@ -31,6 +31,10 @@ class MessageStore(Protocol):
         """The report's id; a repeat by the same person gives the first one's."""
         ...
 
+    async def erase(self, group_id: str, message_ids: Sequence[str]) -> None:
+        """Reactions, pins and reports of these messages."""
+        ...
+
     def reaction_added(self, reaction: ReactionRecord) -> Change: ...
     def reaction_removed(self, reaction: ReactionRecord) -> Change: ...
     def pinned(self, pin: PinRecord) -> Change: ...
@@ -67,6 +71,13 @@ class MongoMessageStore:
         kept = await self._reports.find_one(same, {"_id": 1})
         assert kept is not None
         return str(kept["_id"])
+
+    @translate_errors
+    async def erase(self, group_id: str, message_ids: Sequence[str]) -> None:
+        of_these = {"messageId": {"$in": [ObjectId(message_id) for message_id in message_ids]}}
+        await self._reactions.delete_many(of_these)
+        await self._reports.delete_many(of_these)
+        await self._pins.delete_many({"groupId": ObjectId(group_id)} | of_these)
 
     def reaction_added(self, reaction: ReactionRecord) -> Change:
         async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
@@ -129,6 +140,12 @@ class MemoryMessageStore:
 
     async def add_report(self, report: ReportRecord) -> str:
         return self._reports.setdefault((report.message_id, report.reported_by), report).id
+
+    async def erase(self, group_id: str, message_ids: Sequence[str]) -> None:
+        gone = set(message_ids)
+        self._reactions = {key: each for key, each in self._reactions.items() if each.message_id not in gone}
+        self._pins = {key: each for key, each in self._pins.items() if each.message_id not in gone}
+        self._reports = {key: each for key, each in self._reports.items() if each.message_id not in gone}
 
     def reaction_added(self, reaction: ReactionRecord) -> Change:
         async def change(_: Any, rows: Sequence[Row]) -> None:
