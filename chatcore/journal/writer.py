@@ -232,7 +232,7 @@ class Writer:
             ahead: dict[str, Head] = {}
             rows = [row for pending in waiting for row in self._number(pending, ahead)]
             outcome = await self._store.insert(rows)
-            waiting = self._resolve(waiting, outcome.count)
+            waiting = await self._resolve(waiting, outcome.count)
             if outcome.clash == "id":
                 await self._refuse_repeat(waiting.pop(0))
             elif outcome.clash == "seq":
@@ -256,7 +256,7 @@ class Writer:
                 await self._settle([pending], Unavailable())
                 return
             else:
-                self._resolve([pending], len(rows))
+                await self._resolve([pending], len(rows))
                 return
 
     async def _give_way(self, waiting: list[Pending], group_id: str, fruitless: int) -> bool:
@@ -307,17 +307,20 @@ class Writer:
         ahead[group_id] = head
         return pending.rows
 
-    def _resolve(self, waiting: list[Pending], stored_rows: int) -> list[Pending]:
+    async def _resolve(self, waiting: list[Pending], stored_rows: int) -> list[Pending]:
         """Deliver the entries whose rows are stored, in order; the rest is returned."""
         index = 0
         while index < len(waiting) and stored_rows >= len(waiting[index].rows):
             stored_rows -= len(waiting[index].rows)
-            self._deliver(waiting[index])
+            await self._deliver(waiting[index])
             index += 1
         return waiting[index:]
 
-    def _deliver(self, pending: Pending) -> None:
+    async def _deliver(self, pending: Pending) -> None:
+        """Whoever was told `unavailable` meanwhile sees the message appear as everybody else does."""
         last = pending.rows[-1]
+        if pending.done.done() and not pending.entry.changes and await self._told_as_missed(pending):
+            return
         if pending.entry.group_id in self._heads:
             self._heads[pending.entry.group_id] = Head(last.seq, last.n, last.p)
         try:
@@ -326,6 +329,16 @@ class Writer:
             raise_later(error)
         pending.stored(pending.rows)
         self._peers.appended(pending.rows)
+
+    async def _told_as_missed(self, pending: Pending) -> bool:
+        try:
+            await self._take_over(pending.entry.group_id, pending.rows)
+        except Exception as error:  # noqa: BLE001 - the entry's own delivery reaches all but its sender
+            raise_later(error)
+            return False
+        pending.stored(pending.rows)
+        self._peers.appended(pending.rows)
+        return True
 
     def _authorized(self, waiting: list[Pending]) -> list[Pending]:
         """Entries that may still go on, now that everything committed so far is applied."""
@@ -370,7 +383,7 @@ class Writer:
                     self._doubts.add(pending.rows[-1], time.monotonic())
             elif self._is_next(pending, found):
                 pending.rows = found
-                self._deliver(pending)
+                await self._deliver(pending)
             else:
                 pending.failed(IdTaken(found[0]))
 

@@ -32,6 +32,7 @@ class Process:
         self.store = store
         self.pushed: dict[str, list[int]] = {}
         self.removed: set[str] = set()
+        self.missed: list[int] = []
         self.writer = Writer(store, load_head=self._load_head, missed=self._missed)
 
     async def _load_head(self, group_id: str) -> Head:
@@ -40,6 +41,7 @@ class Process:
 
     async def _missed(self, group_id: str, rows: Sequence[Row]) -> None:
         await asyncio.sleep(0)
+        self.missed += [row.seq for row in rows]
         self._apply(rows)
 
     def _apply(self, rows: Sequence[Row]) -> None:

@@ -307,6 +307,7 @@ async def test_every_send_is_answered_in_time_while_the_database_is_silent(
     await process.writer.idle()
     assert [row.sender_id for row in await stored_log(store, group)] == ["under way"]
     assert process.pushed[group] == [1]
+    assert process.missed == [1]  # its sender knows it as little as the others do
     assert [row.seq for row in await process.write(a_message(group))] == [2]
 
 
