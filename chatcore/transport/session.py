@@ -316,9 +316,9 @@ class Session(AsyncSocket):
         self._lost = asyncio.get_running_loop().create_future()
         try:
             await self._lost
-        finally:
-            self.gone = True
+        except asyncio.CancelledError:
             self.end("transport close", abort=True)
+            raise
 
     def _detach(self) -> None:
         self.gone = True

@@ -202,8 +202,8 @@ class TestWebSocket:
         websocket.send_frame(0x88, (1000).to_bytes(2, "big"))
         assert await websocket.next() is None
         assert websocket.close_code == 1000
-        assert await websocket.closed()
-        await eventually(lambda: served.application.gone == ["transport close"])
+        assert await asyncio.wait_for(websocket.reader.read(), 5) == b""
+        await eventually(lambda: served.application.gone == ["transport close"] and served.is_empty)
 
 
 class TestHeartbeat:
