@@ -142,7 +142,7 @@ class Core:
             background.every(RELAY_SECONDS, "relay", self.relay.tick)
             background.every(RELAY_SECONDS, "relay-look", self.relay.look)
         background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)
-        background.spawn("finish-deletions", services.groups.finish_deletions())
+        background.watch("finish-deletions", services.groups.finish_deletions())
         background.watch("loop-lag", self.metrics.watch_loop())
 
 

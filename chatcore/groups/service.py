@@ -1,5 +1,6 @@
 """Groups as people use them: create, find, join, invite, leave, manage, delete."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -43,6 +44,7 @@ from chatcore.presence.service import Presence
 from chatcore.vault.service import Vault
 
 ERASE_ROWS = 500
+ERASE_AFTER_SECONDS = 15.0  # where several processes share a database; they look at its hints each second
 UPDATE_ATTEMPTS = 8
 
 MessageEraser = Callable[[str, Sequence[str]], Awaitable[object]]
@@ -331,7 +333,10 @@ class Groups:
 
         await self.rooms.writer.append(Entry(room.id, [row], deliver, [self._store.group_deleted(room.id, now)]))
         await self._vault.shred(room.id)
-        self._background.spawn("erase_group", self._erase(room.id))
+        if self.rooms.shared:
+            self._background.watch("erase_group", self._erase_later([room.id]))
+        else:
+            self._background.spawn("erase_group", self._erase(room.id))
 
     def on_erase(self, eraser: MessageEraser) -> None:
         """`eraser(group_id, message_ids)` removes what else is kept about these messages; it must bear a repeat."""
@@ -351,10 +356,20 @@ class Groups:
         await self._store.remove(group_id)
         self.rooms.drop(group_id)
 
+    async def _erase_later(self, group_ids: Iterable[str]) -> None:
+        """Other processes learn of a deletion by its row, whose place keeps them from writing on: it stays a while."""
+        await asyncio.sleep(ERASE_AFTER_SECONDS)
+        for group_id in group_ids:
+            await self._erase(group_id)
+
     async def finish_deletions(self) -> None:
         """Go on with what a stop interrupted."""
-        for record in await self._store.deleted():
-            await self._erase(record.id)
+        group_ids = [record.id for record in await self._store.deleted()]
+        if self.rooms.shared:
+            await self._erase_later(group_ids)
+        else:
+            for group_id in group_ids:
+                await self._erase(group_id)
 
     # --- shared
 
