@@ -3,14 +3,14 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from chatcore import __version__
-from chatcore.app import Chat, open_chat
+from chatcore.app import open_chat
 from chatcore.embedded.home import EmbeddedRefused
 from chatcore.embedded.supervisor import ProcessFailed
 from chatcore.errors import ChatError
@@ -19,13 +19,14 @@ from chatcore.settings import Settings
 from chatcore.vault.envelope import SealBroken
 
 CANNOT_START = (EmbeddedRefused, ProcessFailed, ChatError, IndexDiffers, SealBroken, OSError, ValueError)
+STOPPING = "stopping: telling clients, finishing commits (again to stop at once)"
 
 
 def serve(settings: Settings) -> int:
     """Exit status: 0 after an ordered stop, 1 where the server could not start or serve."""
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(settings))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_serve_many(settings) if settings.workers > 1 else _serve(settings))
     except CANNOT_START as error:
         Console(stderr=True).print(f"[bold red]chatcore did not start:[/] {error}", highlight=False, soft_wrap=True)
         return 1
@@ -38,21 +39,42 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _stop_or_leave, stop, number)
+        loop.add_signal_handler(number, stop_or_leave, stop, number)
     async with open_chat(settings) as chat:
-        _banner(Console(highlight=False), settings, chat)
+        _banner(Console(highlight=False), settings, chat.url)
         await stop.wait()
-        print("stopping: telling clients, finishing commits (again to stop at once)", flush=True)
+        print(STOPPING, flush=True)
 
 
-def _stop_or_leave(stop: asyncio.Event, number: signal.Signals) -> None:
+async def _serve_many(settings: Settings) -> None:
+    from chatcore.cli.workers import supervise  # noqa: PLC0415 - a server alone needs none of it
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop_or_leave, stop, number)
+
+    def ready(url: str, with_broker: bool) -> None:
+        between = "over a broker" if with_broker else "over the database alone: within 2 s; set REDIS_URL for at once"
+        workers = f"{settings.workers}, which hear of each other {between}"
+        notice = "websocket only, or a balancer that keeps a client at its worker"
+        _banner(Console(highlight=False), settings, url, [("workers", workers), ("", notice)])
+
+    async def told() -> None:
+        await stop.wait()
+        print(STOPPING, flush=True)
+
+    await supervise(settings, told(), ready)
+
+
+def stop_or_leave(stop: asyncio.Event, number: signal.Signals) -> None:
     """The first signal drains; a second one, from somebody who cannot wait, ends the process."""
     if stop.is_set():
         sys.exit(128 + number)
     stop.set()
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:
@@ -60,19 +82,19 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _banner(console: Console, settings: Settings, chat: Chat) -> None:
+def _banner(console: Console, settings: Settings, url: str, more: Sequence[tuple[str, str]] = ()) -> None:
     """Address, what is embedded and its limits, and how to get in."""
-    console.print(f"\n[bold]chatcore {__version__}[/] on [bold cyan]{chat.url}[/]  ({settings.chatcore_env})")
+    console.print(f"\n[bold]chatcore {__version__}[/] on [bold cyan]{url}[/]  ({settings.chatcore_env})")
     table = Table.grid(padding=(0, 2))
-    for name, text in _facts(settings, chat):
+    for name, text in [*_facts(settings, url), *more]:
         table.add_row(f"  [dim]{name}[/]", text)
     console.print(table)
     console.print()
 
 
-def _facts(settings: Settings, chat: Chat) -> list[tuple[str, str]]:
+def _facts(settings: Settings, url: str) -> list[tuple[str, str]]:
     home = _tilde(settings.chatcore_home)
-    facts = [("sockets", f"Socket.IO 4 clients: {chat.url}/socket.io/"), ("reference", f"{chat.url}/docs")]
+    facts = [("sockets", f"Socket.IO 4 clients: {url}/socket.io/"), ("reference", f"{url}/docs")]
     if settings.embedded_database:
         facts.append(("database", f"embedded, in {home}: for evaluation, development and small installs"))
         facts.append(("", "production: set MONGODB_URI to a MongoDB 7+ replica set or Atlas"))
@@ -84,7 +106,7 @@ def _facts(settings: Settings, chat: Chat) -> list[tuple[str, str]]:
         facts.append(
             ("try it", "[bold]python -m chatcore chat --as ana[/], and in a second terminal [bold]--as ben[/]")
         )
-        facts.append(("a token", f'curl -X POST {chat.url}/api/auth/dev-token --json \'{{"name":"ana"}}\''))
+        facts.append(("a token", f'curl -X POST {url}/api/auth/dev-token --json \'{{"name":"ana"}}\''))
     return facts
 
 

@@ -34,6 +34,7 @@ LOOKS_A_TICK: Final = 100
 JOINS: Final = "joins"  # in the place of a group, for what must not get lost unnoticed
 log = get_logger("relay")
 
+
 class Relay:
     """Implements the `Peers` of the journal and of presence. The parts it serves are given by `attach`.
 
@@ -190,7 +191,7 @@ class Relay:
         self._metrics.relay_refused.labels(why).inc()
 
     def _process_gone(self, process: str) -> None:
-        log.warning("process_gone", process=process[:8])
+        log.info("process_gone", count=len(self._processes))
         self._presence.process_gone(process)
 
     async def apply(self) -> None:
