@@ -106,8 +106,8 @@ class MongoGroupStore:
 
     @translate_errors
     async def find_open(self, prefix: str, limit: int) -> list[GroupRecord]:
-        low = prefix.casefold()
-        found = self._groups.find({"openName": {"$gte": low, "$lt": low + "\uffff"}}).limit(limit)
+        low = prefix.casefold() or "\x01"  # the least text there is, as no name holds a NUL
+        found = self._groups.find({"openName": {"$gte": low, "$lt": prefix.casefold() + "\uffff"}}).limit(limit)
         return [_group(document) for document in await found.to_list()]
 
     @translate_errors
