@@ -56,7 +56,7 @@ class Metrics:
             "relay_dropped", "Words between processes dropped, by direction.", "direction"
         )
         self.relay_refused = self._counter(
-            "relay_refused", "Messages on the broker that are not ours, by reason.", "why"
+            "relay_refused", "Messages on the broker that are not ours, by reason.", "reason"
         )
         self.relay_gaps = self._counter("relay_gaps", "Looks into the database after words were missed.")
         self.relay_reconnects = self._counter("relay_reconnects", "Times the connection to the broker came back.")

@@ -177,7 +177,7 @@ class Relay:
 
     def _deaf(self) -> None:
         self._processes.deaf()
-        log.warning("relay_lost", reason="the broker is away; the database is followed instead")
+        log.warning("broker_away", mode="database-only")
 
     def _sending(self, lost: Iterable[str]) -> None:
         for group_id in lost:
@@ -204,7 +204,7 @@ class Relay:
                 try:
                     await self._act(process, word)
                 except Exception:
-                    log.exception("relay_word_failed", kind=str(word[0]))
+                    log.exception("relay_word_failed", job=f"relay:{word[0]}")
             await asyncio.sleep(0)
 
     async def _follow(self, news: Mapping[str, News]) -> None:
@@ -281,7 +281,7 @@ class Relay:
             except (NotFound, Unavailable):
                 continue
             except Exception:
-                log.exception("relay_word_failed", kind="joined")
+                log.exception("relay_word_failed", job="relay:joined")
 
     async def look(self) -> None:
         """After silence, a few at a time: what is no part of a known log. Call every `TICK_SECONDS`."""
