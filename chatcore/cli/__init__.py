@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from chatcore.cli import users
+from chatcore.cli import models, users
 
 app = typer.Typer(
     name="chatcore",
@@ -20,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(users.app, name="users")
+app.add_typer(models.app, name="models")
 
 Url = Annotated[str, typer.Option("--url", help="The server. Default: CHATCORE_URL.", show_default=False)]
 

@@ -1,0 +1,66 @@
+"""Sentences as vectors: all-MiniLM-L6-v2, int8, on one thread of onnxruntime."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from tokenizers import BertWordPieceTokenizer
+
+from chatcore.models.files import MINILM_FILE, require_file
+
+Vectors = npt.NDArray[np.float32]
+MODEL_NAME = "all-MiniLM-L6-v2-int8"
+DIMENSIONS = 384
+MAX_TOKENS = 256  # what the model was tuned with; the rest of a longer text is not read
+
+
+class Embedder:
+    """Loading takes about half a second and 90 MB; hashes are checked first (ModelFileRefused)."""
+
+    def __init__(self) -> None:
+        vocabulary = require_file("vocabulary.txt")
+        model = require_file(MINILM_FILE)
+        self._tokenizer = BertWordPieceTokenizer(str(vocabulary), lowercase=True)
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._session = onnxruntime.InferenceSession(
+            str(model), sess_options=_one_thread(), providers=["CPUExecutionProvider"]
+        )
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Shape (len(texts), 384), each row of length 1 (an empty text too: it still has its two marker tokens)."""
+        if not texts:
+            return np.zeros((0, DIMENSIONS), np.float32)
+        return np.stack([self.embed_one(text)[0] for text in texts])
+
+    def embed_one(self, text: str) -> tuple[Vectors, int]:
+        """The vector and the number of tokens read.
+
+        One text at a time on purpose: the int8 ranges are measured over the whole batch, so neighbours would change
+        a text's vector, and on one thread a batch is not faster.
+        """
+        encoded = self._tokenizer.encode(text)
+        hidden: Any = self._session.run(
+            None,
+            {
+                "input_ids": np.array([encoded.ids], np.int64),
+                "attention_mask": np.array([encoded.attention_mask], np.int64),
+                "token_type_ids": np.array([encoded.type_ids], np.int64),
+            },
+        )[0]
+        mean = hidden[0].mean(axis=0, dtype=np.float32)
+        return mean / max(float(np.linalg.norm(mean)), 1e-9), len(encoded.ids)
+
+    def count_tokens(self, text: str) -> int:
+        """Without the two markers and without truncation."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _one_thread() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = False  # keeps the process small; costs nothing measurable at these sizes
+    options.log_severity_level = 3
+    return options

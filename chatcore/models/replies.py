@@ -1,0 +1,198 @@
+"""Smart replies: our own bank of intents and replies, ranked against the last turns of a conversation."""
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from chatcore.models.embedding import Embedder, Vectors
+from chatcore.models.files import DATA, require_file
+from chatcore.models.shapes import RankingWeights, Reply, ReplyParameters, SmartReplies, SmartRepliesInput
+from chatcore.models.words import WordWeights, overlaps, words_of
+
+TEMPLATE_SCORE = 0.0
+SHORT_WORDS = 2
+TOO_ALIKE = 0.9  # cosine of two replies that say the same
+ANY_INTENT = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    name: str
+    triggers: tuple[str, ...]
+    replies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyBank:
+    """One language. `templates` by the kind of the last turn: question, request, statement, exclamation, short."""
+
+    language: str
+    intents: tuple[Intent, ...]
+    templates: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def read(cls, path: Path) -> "ReplyBank":
+        told = tomllib.loads(path.read_text("utf-8"))
+        intents = tuple(
+            Intent(entry["name"], tuple(entry["triggers"]), tuple(entry["replies"])) for entry in told["intent"]
+        )
+        return cls(told["language"], intents, {kind: tuple(texts) for kind, texts in told["templates"].items()})
+
+    @property
+    def triggers(self) -> list[str]:
+        return [trigger for intent in self.intents for trigger in intent.triggers]
+
+    @property
+    def replies(self) -> list[str]:
+        return [reply for intent in self.intents for reply in intent.replies]
+
+
+def bank_languages() -> list[str]:
+    return sorted(path.name.split(".")[1] for path in DATA.glob("replies.*.toml"))
+
+
+def rank(weights: RankingWeights, last_turn: Vectors, context: Vectors, words: Vectors) -> Vectors:
+    """The weighted mean of three likenesses of candidates to a conversation; the intent's share is added by Replies."""
+    shares = weights.last_turn + weights.context + weights.words
+    mixed = weights.last_turn * last_turn + weights.context * context + weights.words * words
+    return np.asarray(mixed / shares if shares > 0 else mixed, np.float32)
+
+
+class Replies:
+    """Ranks one bank with vectors that were made beforehand (`python -m training.reply_vectors`)."""
+
+    def __init__(self, bank: ReplyBank, triggers: Vectors, replies: Vectors):
+        if (len(bank.triggers), len(bank.replies)) != (len(triggers), len(replies)):
+            raise ValueError("the vectors belong to another reply bank; run `python -m training.reply_vectors`")
+        self._bank, self._triggers, self._replies = bank, triggers, replies
+        self._texts = bank.replies
+        self._intent_of_trigger = _owners(len(intent.triggers) for intent in bank.intents)
+        self._intent_of_reply = _owners(len(intent.replies) for intent in bank.intents)
+        self._weights = WordWeights(bank.triggers + self._texts)
+        self._words = [self._weights.vector(text) for text in self._texts]
+
+    @classmethod
+    def load(cls, language: str = "en") -> "Replies":
+        bank = ReplyBank.read(require_file(f"replies.{language}.toml"))
+        with np.load(require_file(f"replies.{language}.npz")) as stored:
+            return cls(bank, stored["triggers"].astype(np.float32), stored["replies"].astype(np.float32))
+
+    def suggest(self, asked: SmartRepliesInput, embedder: Embedder) -> SmartReplies:
+        """At most `limit` replies that differ; templates of the last turn's kind when no intent is near enough."""
+        turns = [turn.text for turn in asked.messages if turn.text.strip()]
+        if not turns:
+            return SmartReplies(replies=[], confidence=0)
+        last = embedder.embed_one(turns[-1])[0]
+        near = self._intent_likeness(last)
+        best = float(near.max())
+        if best < asked.parameters.cosine_floor:
+            return self._templates(turns[-1], asked.limit)
+        scores = self._score(turns, last, near, asked.parameters, embedder)
+        order = np.argsort(-scores, kind="stable")[: asked.parameters.candidate_limit]
+        said = {" ".join(words_of(turn)) for turn in turns}
+        chosen = self._different([int(place) for place in order], said, asked.limit)
+        replies = [self._reply(place, float(scores[place])) for place in chosen]
+        return SmartReplies(replies=replies, confidence=_share(best))
+
+    def _intent_likeness(self, last: Vectors) -> Vectors:
+        """The nearest trigger of each intent."""
+        near = np.full(len(self._bank.intents), -1.0, np.float32)
+        np.maximum.at(near, self._intent_of_trigger, self._triggers @ last)
+        return near
+
+    def _score(
+        self, turns: Sequence[str], last: Vectors, near: Vectors, parameters: ReplyParameters, embedder: Embedder
+    ) -> Vectors:
+        weights = parameters.ranking_weights
+        earlier = turns[-parameters.context_turns :]
+        context = context_of(np.stack([*embedder.embed(earlier[:-1]), last]))
+        words = np.array(overlaps(self._weights.vector(turns[-1]), self._words), np.float32)
+        own = rank(weights, self._replies @ last, self._replies @ context, words)
+        rest = weights.last_turn + weights.context + weights.words
+        mixed = weights.intent * near[self._intent_of_reply] + rest * own
+        return np.asarray(mixed / max(weights.intent + rest, 1e-9), np.float32)
+
+    def _different(self, order: Sequence[int], said: set[str], limit: int) -> list[int]:
+        """The best ones, without echoes of what was just said and without two that say the same."""
+        chosen: list[int] = []
+        for place in order:
+            echo = " ".join(words_of(self._texts[place])) in said
+            if echo or any(float(self._replies[place] @ self._replies[other]) > TOO_ALIKE for other in chosen):
+                continue
+            chosen.append(place)
+            if len(chosen) == limit:
+                break
+        return chosen
+
+    def _reply(self, place: int, score: float) -> Reply:
+        intent = self._bank.intents[int(self._intent_of_reply[place])]
+        return Reply(text=self._texts[place], score=_share(score), intent=intent.name)
+
+    def _templates(self, last_turn: str, limit: int) -> SmartReplies:
+        texts = self._bank.templates[kind_of(last_turn)][:limit]
+        replies = [Reply(text=text, score=TEMPLATE_SCORE, intent=ANY_INTENT) for text in texts]
+        return SmartReplies(replies=replies, confidence=0)
+
+
+_REQUEST_STARTS = ("please", "can you", "could you", "would you", "will you")
+_QUESTION_STARTS = frozenset(
+    [
+        "who",
+        "what",
+        "when",
+        "where",
+        "why",
+        "which",
+        "how",
+        "is",
+        "are",
+        "am",
+        "was",
+        "were",
+        "do",
+        "does",
+        "did",
+        "can",
+        "could",
+        "would",
+        "should",
+        "will",
+        "shall",
+        "may",
+    ]
+)
+
+
+def kind_of(turn: str) -> str:
+    """question, request, exclamation, short or statement.
+
+    >>> kind_of("Could you open the window?")
+    'request'
+    """
+    said = turn.strip().lower()
+    words = words_of(said)
+    if said.startswith(_REQUEST_STARTS):
+        return "request"
+    if said.endswith(("?", "？")) or (words and words[0] in _QUESTION_STARTS and len(words) > SHORT_WORDS):  # noqa: RUF001
+        return "question"
+    if said.endswith(("!", "！")):  # noqa: RUF001 - the full-width mark is meant
+        return "exclamation"
+    return "short" if len(words) <= SHORT_WORDS else "statement"
+
+
+def context_of(turns: Vectors) -> Vectors:
+    """One direction for several turns: their mean, of length 1."""
+    mean = turns.mean(axis=0)
+    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
+
+
+def _owners(sizes: Iterable[int]) -> npt.NDArray[np.int64]:
+    return np.array([owner for owner, size in enumerate(sizes) for _ in range(size)], np.int64)
+
+
+def _share(score: float) -> float:
+    return round(min(max(score, 0.0), 1.0), 4)

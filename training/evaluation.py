@@ -1,0 +1,195 @@
+"""Measure every target of the embedded models: `python -m training.evaluation`; writes chatcore/models/EVALUATION.md.
+
+Ends with 1 when a target is missed. Numbers of quality do not depend on the machine; times do and are only printed.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+import chatcore.models
+from chatcore.models.first_tier import FirstTier
+from chatcore.models.loaded import Models
+from chatcore.models.moderation import CATEGORIES, OPENAI_NAMES
+from chatcore.models.shapes import SmartRepliesInput, Turn
+from training import evaluate_replies
+from training.moderation import cross_validate, gather, surge_halves
+from training.public_data import NoPublicData, davidson_samples, explain_and_exit
+
+PAGE = Path(chatcore.models.__file__).with_name("EVALUATION.md")
+EVERYDAY = Path(__file__).with_name("everyday_lines.txt")
+TARGETS = {"any": 0.80, "S": 0.90, "SH": 0.75}
+TOXIC_TARGET, REPLY_TARGET = 0.90, 0.22
+ROUNDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    what: str
+    measured: float
+    target: float | None
+    at_most: bool = False
+    digits: int = 3
+
+    @property
+    def missed(self) -> bool:
+        if self.target is None:
+            return False
+        return self.measured > self.target if self.at_most else self.measured < self.target
+
+    def row(self) -> str:
+        bound = "" if self.target is None else f"{'<=' if self.at_most else '>='} {self.target:g}"
+        verdict = "" if self.target is None else ("missed" if self.missed else "reached")
+        return f"| {self.what} | {self.measured:.{self.digits}f} | {bound} | {verdict} |"
+
+
+def moderation_results() -> list[Result]:
+    """AUPRC of cross-validated scores over the samples whose label is known."""
+    material = gather()
+    scores = cross_validate(material)
+    results = []
+    for head in ("any", *CATEGORIES):
+        places, labels = material.known(head)
+        found = float(average_precision_score(labels, scores[head][places]))
+        name = OPENAI_NAMES.get(head, "any category")
+        what = f"AUPRC {name} ({labels.sum()} of {len(labels)} positive)"
+        results.append(Result(what, found, TARGETS.get(head)))
+    return results
+
+
+def toxicity_results(models: Models) -> list[Result]:
+    """Of the weights that ship, on comments that they did not learn from."""
+    held_out = surge_halves()[1]
+    labels = [label for _, label in held_out]
+    auprc = float(average_precision_score(labels, [_score(models, text, "toxic") for text, _ in held_out]))
+    tweets = davidson_samples(200)
+    offensive = [int(label != "neither") for _, label in tweets]
+    hateful = [(text, int(label == "hate")) for text, label in tweets if label != "neither"]
+    toxic_auc = float(roc_auc_score(offensive, [_score(models, text, "toxic") for text, _ in tweets]))
+    hate_auc = float(
+        roc_auc_score([hate for _, hate in hateful], [_score(models, text, "hate") for text, _ in hateful])
+    )
+    return [
+        Result(
+            f"AUPRC toxic, the half of surge-toxicity not trained on ({sum(labels)} of {len(labels)})",
+            auprc,
+            TOXIC_TARGET,
+        ),
+        Result(
+            "ROC AUC toxic, 600 tweets of Davidson (hate or offensive against neither), never trained on",
+            toxic_auc,
+            None,
+        ),
+        Result("ROC AUC hate, 400 of these tweets (hate against merely offensive), never trained on", hate_auc, None),
+    ]
+
+
+def _score(models: Models, text: str, name: str) -> float:
+    return models.moderation.judge(text, models.embedder.embed_one(text)[0]).scores[name]
+
+
+def false_alarms(models: Models) -> Result:
+    lines = EVERYDAY.read_text("utf-8").splitlines()
+    alarms = sum(models.moderation.judge(line, models.embedder.embed_one(line)[0]).flagged for line in lines)
+    return Result(
+        f"false alarms on {len(lines)} everyday lines of our own, not trained on", alarms, 0, at_most=True, digits=0
+    )
+
+
+def reply_results() -> list[Result]:
+    return [
+        Result(f"R@1 of 100, Topical-Chat, {way}", recall, REPLY_TARGET if "default" in way else None)
+        for way, recall in evaluate_replies.results().items()
+    ]
+
+
+def times(models: Models) -> list[str]:
+    text = "I think we should meet at the station tomorrow around nine, what do you think about it?"
+    asked = SmartRepliesInput(messages=[Turn(id="1", text="Hello!"), Turn(id="2", text=text)])
+    tier = FirstTier.load()
+    jobs: dict[str, Callable[[], object]] = {
+        "embedding of a line": lambda: models.embedder.embed_one(text),
+        "moderation of a line": lambda: _score(models, text, "any"),
+        "three smart replies": lambda: models.suggest(asked),
+        "first tier of a line": lambda: tier.look(text),
+    }
+    rows = [f"| {name} | {' | '.join(f'{taken:.2f}' for taken in _percentiles(job))} |" for name, job in jobs.items()]
+    memory = psutil.Process().memory_info().rss / 1e6
+    load = psutil.getloadavg()[0]
+    return [
+        f"Milliseconds here ({psutil.cpu_count()} cores, load {load:.1f} at the time; this process: {memory:.0f} MB):",
+        "",
+        "| what | p50 | p95 |",
+        "|---|---|---|",
+        *rows,
+    ]
+
+
+def _percentiles(job: Callable[[], object]) -> tuple[float, float]:
+    taken = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        job()
+        taken.append((time.perf_counter() - began) * 1000)
+    return float(np.percentile(taken, 50)), float(np.percentile(taken, 95))
+
+
+def page(results: list[Result], timing: list[str]) -> str:
+    lines = [
+        "# What the embedded models can and cannot do",
+        "",
+        "Written by `python -m training.evaluation`; the public data is named in `training/public_data.py`.",
+        "",
+        "| what | measured | target | |",
+        "|---|---|---|---|",
+        *(result.row() for result in results),
+        "",
+        *timing,
+        "",
+        *MEANING,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+MEANING = """## How to read this
+
+- **AUPRC** is the area under precision and recall: 1 is perfect, the share of positives is chance. The categories are
+  cross-validated on OpenAI's moderation samples in five folds that keep near-duplicates (MiniLM cosine above .85)
+  together; each label that is missing in the data counts as unknown, not as 0, and samples without any label are left
+  out. The domain is the same in all folds, so these numbers are not comparable with published zero-shot results on the
+  same data (.856 OpenAI, .847 Llama Guard, .787 Perspective). The weights that ship learned from all folds.
+- **toxic** and **false alarms** are measured with the weights that ship. The everyday lines use words of violence,
+  sex, illness and groups of people harmlessly; other such lines (`training/everyday_lessons.txt`) were learned from.
+  The least threshold (.65) was chosen with the everyday lines in view, so their count is not an estimate for other
+  lines.
+- **Hate is weak.** Among offensive tweets, hate is hardly told from mere swearing (the ROC AUC above; .5 is chance),
+  as small models do on HateCheck too. So the embedded mode never blocks on hate alone: a person decides.
+- **Not covered**: sexual content about minors, threats outside hate, instructions, anything but English. The answers
+  say so (`not_covered`, and no input type applied).
+- **R@1 of 100**: how often the true next turn ranks first among 99 turns of other conversations. Every other
+  conversation chose the weights, the rest is measured; no weights were learned from this data.
+""".splitlines()
+
+
+def main() -> None:
+    try:
+        models = Models.load()
+        results = [*moderation_results(), *toxicity_results(models), false_alarms(models), *reply_results()]
+    except NoPublicData as missing:
+        explain_and_exit(missing)
+        return
+    text = page(results, times(models))
+    PAGE.write_text(text, "utf-8")
+    print(text)
+    if any(result.missed for result in results):
+        sys.exit("a target was missed")
+
+
+if __name__ == "__main__":
+    main()
