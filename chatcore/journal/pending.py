@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chatcore.journal.rows import Entry, Row
@@ -57,10 +57,6 @@ class Queue:
     def add(self, pending: Pending) -> None:
         self._waiting.append(pending)
 
-    def put_back(self, batch: Sequence[Pending]) -> None:
-        """Before everything else, in the order they have."""
-        self._waiting.extendleft(reversed(batch))
-
     def take(self) -> list[Pending]:
         """The next transaction alone, or as many plain entries as stand before the next transaction."""
         if not self._waiting:
@@ -79,18 +75,6 @@ class Queue:
         while self._waiting and self._waiting[0].since < moment:
             late.append(self._waiting.popleft())
         return late
-
-
-def fold_repeats(batch: Iterable[Pending]) -> tuple[list[Pending], list[Pending]]:
-    """Of two entries with one id the second is a retry: it goes after the first is stored. First ones, and repeats."""
-    seen: set[str] = set()
-    first: list[Pending] = []
-    repeats: list[Pending] = []
-    for pending in batch:
-        row_id = pending.entry.rows[0].id
-        (repeats if row_id in seen else first).append(pending)
-        seen.add(row_id)
-    return first, repeats
 
 
 class Doubts:

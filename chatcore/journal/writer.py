@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from chatcore.errors import ChatError, Conflict, NotFound, Unavailable
 from chatcore.journal.peers import News, NoPeers, Peers
-from chatcore.journal.pending import Doubts, Pending, Queue, fold_repeats
+from chatcore.journal.pending import Doubts, Pending, Queue
 from chatcore.journal.rows import Entry, Head, IdTaken, Row, SeqTaken
 from chatcore.journal.store import JournalStore
 
@@ -222,11 +222,7 @@ class Writer:
 
     # --- one write
 
-    async def _insert(self, batch: list[Pending]) -> None:
-        waiting, repeats = fold_repeats(batch)
-        self._queue.put_back(repeats)
-        for pending in repeats:
-            batch.remove(pending)
+    async def _insert(self, waiting: list[Pending]) -> None:
         fruitless = 0
         while waiting := self._authorized(waiting):
             ahead: dict[str, Head] = {}

@@ -311,6 +311,28 @@ async def test_every_send_is_answered_in_time_while_the_database_is_silent(
     assert [row.seq for row in await process.write(a_message(group))] == [2]
 
 
+async def test_what_was_refused_for_time_is_not_tried_again(
+    store: JournalStore, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller has given up, and nothing of it is stored: so it stays."""
+    monkeypatch.setattr(writer_module, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(writer_module, "LOOK_SECONDS", 0.01)
+    held = asyncio.Event()
+
+    class Held(UnreliableStore):
+        async def insert(self, rows: Sequence[Row]) -> Any:
+            await held.wait()
+            return await super().insert(rows)
+
+    process = Process(Held(store))
+    with pytest.raises(Unavailable):
+        await process.write(a_message(group, "late"))
+    await Process(store).write(a_message(group, "first"))
+    held.set()
+    await process.writer.idle()
+    assert [row.sender_id for row in await stored_log(store, group)] == ["first"]
+
+
 async def test_nobody_is_left_waiting_when_the_store_has_a_fault(
     process: Process, line: UnreliableStore, group: str
 ) -> None:
