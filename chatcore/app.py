@@ -73,6 +73,7 @@ INDEXES = (
 )
 CHECKPOINT_SECONDS = 2.0
 RECHECK_SECONDS = 1.0
+BROKEN_SECONDS = 2.0
 ERASE_SECONDS = 3_600.0
 COMMIT_DEADLINE_SECONDS = 10.0
 DRAIN_NOTICE_MS = 1_000
@@ -125,6 +126,10 @@ class Core:
         if self.relay is not None:
             await self.relay.leave()
 
+    async def restart_broken_database(self) -> None:
+        if self.database is not None and await self.mongo.is_broken():
+            self.database.end_child()
+
     def start_chores(self) -> None:
         background, services = self.background, self.services
         for seconds, name, chore in services.identity.chores():
@@ -141,6 +146,8 @@ class Core:
                 background.watch(name, loop())
             background.every(RELAY_SECONDS, "relay", self.relay.tick)
             background.every(RELAY_SECONDS, "relay-look", self.relay.look)
+        if self.database is not None:
+            background.every(BROKEN_SECONDS, "database-check", self.restart_broken_database)
         background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)
         background.watch("finish-deletions", services.groups.finish_deletions())
         background.watch("loop-lag", self.metrics.watch_loop())

@@ -30,6 +30,7 @@ OPERATION_MS = 2_500  # a send must answer `unavailable` within 3 s, all retries
 FIRST_ANSWER_SECONDS = 15.0  # a remote cluster's first name look-up and TLS handshakes
 INDEX_BUILD_SECONDS = 600.0
 DUPLICATE_KEY = 11000
+INTERNAL_ERROR = 1
 _INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
 # BadValue, FailedToParse, TypeMismatch, ConflictingUpdateOperators, CommandNotFound, DocumentValidationFailure:
 # a fault in our own query. Telling a client to try again would hide it.
@@ -81,9 +82,19 @@ class Mongo:
         self.abilities = abilities
 
     async def ping(self) -> None:
-        """Raises Unavailable within 3 s when the server does not answer."""
+        """Raises Unavailable within 3 s when the server does not answer, or answers but cannot read what it stores."""
         with translating_errors():
-            await self.database.command("ping")
+            await self.database["meta"].find_one({"_id": "ping"})
+
+    async def is_broken(self) -> bool:
+        """Whether the server answers that it failed inside; after a full disk the embedded one goes on like that."""
+        try:
+            await self.database["meta"].find_one({"_id": "ping"})
+        except OperationFailure as error:
+            return error.code == INTERNAL_ERROR
+        except PyMongoError:
+            return False
+        return False
 
     async def close(self) -> None:
         await self.client.close()

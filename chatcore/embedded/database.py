@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from importlib import metadata
@@ -22,7 +23,9 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from chatcore.embedded.home import ENGINE, USER, DatabaseFolder, EmbeddedRefused, Stamp
 from chatcore.embedded.supervisor import Health, NotReady, SupervisedProcess
+from chatcore.logs import get_logger
 
+log = get_logger("embedded")
 PROGRAM = "secantusd-py"
 CACHE_SIZE = "256M"  # its own default is 1 GB
 STILL_LOCKED = re.compile("already being managed by another process")
@@ -68,6 +71,12 @@ class EmbeddedDatabase:
         except BaseException:
             await self.stop()
             raise
+
+    def end_child(self) -> None:
+        """As if it had died by itself: it is started again until it serves, which a full disk may delay."""
+        if pid := self.health.pid:
+            log.error("database_broken", child=ENGINE)
+            os.kill(pid, signal.SIGKILL)
 
     async def stop(self) -> None:
         """A repeat is a no-op."""

@@ -33,6 +33,7 @@ class Talker:
     raw: Client
     ordinal: int = 0
     drain_notices: int = 0
+    refusals: int = 0
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def say(self, group_id: str, *, dice: random.Random) -> Sent:
@@ -47,6 +48,7 @@ class Talker:
                 if not refused.retryable:
                     sent.refused = refused.code
                     break
+                self.refusals += 1
                 await asyncio.sleep(0.03)
             else:
                 sent.acks.append(Ack(receipt.message_id, receipt.seq, receipt.duplicate))

@@ -2,12 +2,15 @@
 
 import asyncio
 import random
+import resource
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from chatcore.client import Client
@@ -159,3 +162,24 @@ async def test_a_transaction_that_is_cut_short_does_not_lock_its_group(uri: str,
         assert [row.seq for row in log] == list(range(1, len(log) + 1))
     finally:
         await mongo.close()
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="limits of another process are a matter of Linux")
+async def test_a_full_disk_acknowledges_nothing_falsely_and_is_recovered_from(server: ServerProcess) -> None:
+    """The limit on the size of files stands for the full disk: the database can write no further in any file."""
+    await server.start()
+    async with talking(*((name, server.url) for name in PEOPLE)) as talk:
+        async with busy(talk, 3):
+            await until_acknowledged(talk, 30)
+            child = server.database_child()
+            child.rlimit(psutil.RLIMIT_FSIZE, (4_096, resource.RLIM_INFINITY))
+            async with asyncio.timeout(30):
+                while not any(talker.refusals for talker in talk.talkers):
+                    await asyncio.sleep(0.05)
+            assert await server.health("live") == 200
+            with suppress(psutil.NoSuchProcess):
+                child.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            await until_acknowledged(talk, 30)
+            await until_health(server, "ready", 200)
+        history = await talk.conclude()
+    assert history.findings() == []
