@@ -56,9 +56,7 @@ class _Person:
         return _least_away([*self.connections.values(), *(seen.status for seen in self.elsewhere.values())])
 
     def settled_here(self) -> PresenceStatus | None:
-        """Of the connections of this process alone; through a grace as before it."""
-        if not self.connections and self.leaves_at is not None:
-            return self.attending
+        """Of the connections of this process alone."""
         return _least_away(self.connections.values())
 
 
