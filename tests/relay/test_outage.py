@@ -8,7 +8,7 @@ import pytest
 from tests.relay.conftest import Town
 from tests.talking import Person
 
-CONVERGES_SECONDS = 10.0  # a bound for a busy machine; measured on a quiet one: under 3 s
+CONVERGES_SECONDS = 10.0  # the aim is 3 s; more here, as a busy machine is not a failure
 STRANGE = (b"", b"garbage", b"\x01" * 80, b'["rows"]', bytes(range(256)) * 8)
 
 
