@@ -7,6 +7,7 @@ python -m benchmarks --only fanout   one part: fanout, endtoend or history
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -69,29 +70,40 @@ def _per_cpu_second(name: str, load: fanout.Load | None, seconds: float) -> floa
     return uvloop.run(fanout.fan_out(name, load, seconds))[0]
 
 
-def run(parts: Sequence[str], *, quick: bool, messages: int) -> list[Section]:
+def fan_out(quick: bool) -> list[Section]:
+    names = ["ours", "stock"]
+    if node.installed(fanout.CACHE):
+        names.append("node")
+    else:
+        console.print("[yellow]Node's socket.io is not here and cannot be installed: no ratios.[/]")
+    loads = [load for load in fanout.LOADS if load.window == 1 or not quick]
+    return fan_out_rows(1 if quick else 3, 1.0 if quick else 3.0, names, loads)
+
+
+def run(parts: Sequence[str], *, quick: bool, messages: int) -> tuple[list[Section], list[str]]:
+    """The sections, and what failed: the other parts, and the samples of that one so far, are kept."""
     sections: list[Section] = []
-    if "fanout" in parts:
-        names = ["ours", "stock"]
-        if node.installed(fanout.CACHE):
-            names.append("node")
-        else:
-            console.print("[yellow]Node's socket.io is not here and cannot be installed: no ratios.[/]")
-        _pin_load()
-        loads = [load for load in fanout.LOADS if load.window == 1 or not quick]
-        sections += fan_out_rows(1 if quick else 3, 1.0 if quick else 3.0, names, loads)
+    failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="chatcore-bench-") as folder:
-        if "endtoend" in parts:
-            _pin_load()
-            whole = EndToEnd()
-            whole.measure(Path(folder) / "endtoend" / "home", Pace(1, 5) if quick else Pace(3, 12), _say)
+        whole, pages = EndToEnd(), HistoryPages(messages)
+
+        def end_to_end() -> None:
             sections.append(("End to end, 1,000 clients in 100 groups of 10, embedded database", whole.rows))
-        if "history" in parts:
-            _pin_load()
-            pages = HistoryPages(messages)
-            pages.measure(Path(folder) / "history" / "home", 1 if quick else 3, _say)
+            whole.measure(Path(folder) / "endtoend" / "home", Pace(1, 5) if quick else Pace(3, 12), _say)
+
+        def history() -> None:
             sections.append(("History", pages.rows))
-    return sections
+            pages.measure(Path(folder) / "history" / "home", 1 if quick else 3, _say)
+
+        actions = {"fanout": lambda: sections.extend(fan_out(quick)), "endtoend": end_to_end, "history": history}
+        for part in parts:
+            _pin_load()
+            try:
+                actions[part]()
+            except Exception as error:  # noqa: BLE001 - minutes of measuring are worth more than one part
+                failed.append(f"{part}: {type(error).__name__}: {str(error)[:300]}")
+                console.print(f"[red]{failed[-1]}[/]", markup=True)
+    return sections, failed
 
 
 def _rival() -> str:
@@ -120,13 +132,16 @@ def main() -> None:
     if busy > results.BUSY:
         console.print(f"[yellow]Load average {busy:.1f}: other work on this machine spoils rates and latencies.[/]")
     messages = given.messages or (20_000 if given.quick else 200_000)
-    sections = run(given.only or PARTS, quick=given.quick, messages=messages)
+    sections, failed = run(given.only or PARTS, quick=given.quick, messages=messages)
     console.print(results.table(sections))
     if not given.quick and not given.only:
         target = Path(__file__).parent / "RESULTS.md"
         took_seconds = time.monotonic() - began
-        results.write(target, sections, how="make bench", took_seconds=took_seconds, rival=_rival(), busy=busy)
+        results.write(
+            target, sections, how="make bench", took_seconds=took_seconds, rival=_rival(), busy=busy, failed=failed
+        )
         console.print(f"wrote benchmarks/{target.name}")
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,14 @@ def table(sections: Sequence[tuple[str, Sequence[Row]]]) -> Table:
 
 
 def write(
-    path: Path, sections: Sequence[tuple[str, Sequence[Row]]], *, how: str, took_seconds: float, rival: str, busy: float
+    path: Path,
+    sections: Sequence[tuple[str, Sequence[Row]]],
+    *,
+    how: str,
+    took_seconds: float,
+    rival: str,
+    busy: float,
+    failed: Sequence[str] = (),
 ) -> None:
     told = machine()
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
@@ -63,6 +70,7 @@ def write(
             f"**The machine was busy with other work** (load average {busy:.1f} when the run began): rates and "
             "latencies suffer from that; CPU times and ratios within a repetition hardly do."
         )
+    lines += [f"**Failed**: {problem}" for problem in failed]
     for title, rows in sections:
         lines += [f"## {title}", "\n".join([HEAD, *map(_line, rows)])]
         lines += [f"{row.name}: {row.note}" for row in rows if row.note]
