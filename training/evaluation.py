@@ -172,8 +172,9 @@ MEANING = """## How to read this
   as small models do on HateCheck too. So the embedded mode never blocks on hate alone: a person decides.
 - **Not covered**: sexual content about minors, threats outside hate, instructions, anything but English. The answers
   say so (`not_covered`, and no input type applied).
-- **R@1 of 100**: how often the true next turn ranks first among 99 turns of other conversations. Every other
-  conversation chose the weights, the rest is measured; no weights were learned from this data.
+- **R@1 of 100**: how often the true next turn ranks first among 99 turns of other conversations. Half of the
+  conversations are measured; a quarter chose the weights, and a quarter only tells which turns are common (near to
+  everything) and which words are rare. Nothing was learned from this data. The size of error is about .009.
 """.splitlines()
 
 

@@ -15,6 +15,7 @@ from chatcore.models.words import WordWeights, overlaps, words_of
 
 TEMPLATE_SCORE = 0.0
 SHORT_WORDS = 2
+NEAREST = 10
 TOO_ALIKE = 0.9  # cosine of two replies that say the same
 ANY_INTENT = "any"
 
@@ -55,11 +56,17 @@ def bank_languages() -> list[str]:
     return sorted(path.name.split(".")[1] for path in DATA.glob("replies.*.toml"))
 
 
-def rank(weights: RankingWeights, last_turn: Vectors, context: Vectors, words: Vectors) -> Vectors:
-    """The weighted mean of three likenesses of candidates to a conversation; the intent's share is added by Replies."""
-    shares = weights.last_turn + weights.context + weights.words
-    mixed = weights.last_turn * last_turn + weights.context * context + weights.words * words
-    return np.asarray(mixed / shares if shares > 0 else mixed, np.float32)
+def rank(weights: RankingWeights, last_turn: Vectors, context: Vectors, words: Vectors, common: Vectors) -> Vectors:
+    """Likenesses of candidates to a conversation, weighted; the intent's share is added by Replies."""
+    near = weights.last_turn * last_turn + weights.context * context + weights.words * words
+    return np.asarray(near - weights.common * common, np.float32)
+
+
+def commonness(candidates: Vectors, turns: Vectors) -> Vectors:
+    """The mean cosine of each candidate to its ten nearest among turns of all kinds (its hubness, as in CSLS)."""
+    cosines = candidates @ turns.T
+    nearest = min(NEAREST, len(turns))
+    return np.asarray(np.partition(cosines, -nearest, axis=1)[:, -nearest:].mean(axis=1), np.float32)
 
 
 class Replies:
@@ -74,6 +81,7 @@ class Replies:
         self._intent_of_reply = _owners(len(intent.replies) for intent in bank.intents)
         self._weights = WordWeights(bank.triggers + self._texts)
         self._words = [self._weights.vector(text) for text in self._texts]
+        self._common = commonness(replies, triggers)
 
     @classmethod
     def load(cls, language: str = "en") -> "Replies":
@@ -111,10 +119,9 @@ class Replies:
         earlier = turns[-parameters.context_turns :]
         context = context_of(np.stack([*embedder.embed(earlier[:-1]), last]))
         words = np.array(overlaps(self._weights.vector(turns[-1]), self._words), np.float32)
-        own = rank(weights, self._replies @ last, self._replies @ context, words)
-        rest = weights.last_turn + weights.context + weights.words
-        mixed = weights.intent * near[self._intent_of_reply] + rest * own
-        return np.asarray(mixed / max(weights.intent + rest, 1e-9), np.float32)
+        own = rank(weights, self._replies @ last, self._replies @ context, words, self._common)
+        total = weights.intent + weights.last_turn + weights.context + weights.words
+        return np.asarray((weights.intent * near[self._intent_of_reply] + own) / max(total, 1e-9), np.float32)
 
     def _different(self, order: Sequence[int], said: set[str], limit: int) -> list[int]:
         """The best ones, without echoes of what was just said and without two that say the same."""

@@ -39,12 +39,14 @@ Turns = Annotated[list[Turn], Field(max_length=MAX_MESSAGES)]
 
 class RankingWeights(Input):
     """Shares of a reply's score: the intent's likeness to the last turn, the reply's own likeness to the last turn
-    and to the last `context_turns` together, and shared words weighted by rarity."""
+    and to the last `context_turns` together, and shared words weighted by rarity. `common` is taken off: how near the
+    reply is to turns of all kinds, because such a reply is near to everything and answers nothing."""
 
     intent: Annotated[float, Field(ge=0, le=10)] = 1.0
     last_turn: Annotated[float, Field(ge=0, le=10)] = 0.25
     context: Annotated[float, Field(ge=0, le=10)] = 0.15
-    words: Annotated[float, Field(ge=0, le=10)] = 0.1
+    words: Annotated[float, Field(ge=0, le=10)] = 0.03
+    common: Annotated[float, Field(ge=0, le=10)] = 0.3
 
 
 class ReplyParameters(Input):
