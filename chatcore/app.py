@@ -161,6 +161,7 @@ class Chat:
     sockets: SocketServer
     ops: Ops
     url: str
+    metrics_url: str = ""
 
     async def drain(self) -> None:
         """Readiness red, no new connections, clients told, commits finished, connections closed."""
@@ -428,13 +429,27 @@ async def open_chat(settings: Settings, worker: Worker | None = None) -> AsyncIt
             production=settings.production,
         )
         url = await _listen(settings, http.application(), fanout.server, stack, shared_port=worker is not None)
+        metrics_url = await _listen_for_scrapes(settings, ops, stack)
         core.start_chores()
         tune_garbage_collector()
-        chat = Chat(core=core, sockets=fanout.server, ops=ops, url=url)
+        chat = Chat(core=core, sockets=fanout.server, ops=ops, url=url, metrics_url=metrics_url)
         try:
             yield chat
         finally:
             await chat.drain()
+
+
+async def _listen_for_scrapes(settings: Settings, ops: Ops, stack: AsyncExitStack) -> str:
+    """`/metrics` without a token on a port of its own, which only this machine reaches; "" where none is set."""
+    if settings.metrics_port is None:
+        return ""
+    app = web.Application()
+    app.router.add_get("/metrics", ops.scrape_here)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", settings.metrics_port).start()
+    return f"http://127.0.0.1:{runner.addresses[0][1]}/metrics"
 
 
 def _socket_options(settings: Settings) -> SocketOptions:

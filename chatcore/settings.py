@@ -121,7 +121,12 @@ class Settings(BaseSettings):
     trusted_proxies: OriginList = Field(
         (), description="addresses or networks whose `X-Forwarded-*` headers are believed, comma-separated"
     )
-    metrics_port: int | None = Field(None, ge=0, le=65_535, description="serve `/metrics` on this port, loopback only")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="serve `/metrics` on this port, loopback only; worker n of several on the n-th port from it",
+    )
     metrics_token: SecretStr = Field(
         SecretStr(""), description="serve `/metrics` on the main port to this bearer token"
     )

@@ -18,7 +18,9 @@ ORPHANED_SECONDS = 5.0
 
 
 async def work(order: dict[str, object]) -> None:
-    settings = load_settings(host=order["host"], port=order["port"], redis_url=order["redis_url"])
+    settings = load_settings(
+        host=order["host"], port=order["port"], redis_url=order["redis_url"], metrics_port=order["metrics_port"]
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

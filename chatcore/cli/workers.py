@@ -117,14 +117,21 @@ async def supervise(settings: Settings, stop: Awaitable[object], ready: Callable
             "redis_url": await _broker(settings, stack),
         }
         stack.push_async_callback(_stop_all, workers)  # before the database they use
-        url = await workers[0].begin(order)  # alone: it makes indexes and keys
-        await asyncio.gather(*(worker.begin(order) for worker in workers[1:]))
+        orders = [order | {"metrics_port": _metrics_port(settings, worker)} for worker in workers]
+        url = await workers[0].begin(orders[0])  # alone: it makes indexes and keys
+        await asyncio.gather(*(worker.begin(own) for worker, own in zip(workers[1:], orders[1:], strict=True)))
         watchers = [asyncio.create_task(worker.keep_alive()) for worker in workers]
         ready(url, bool(order["redis_url"]))
         await stop
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
+
+
+def _metrics_port(settings: Settings, worker: WorkerProcess) -> int | None:
+    """One port for each worker, the first being METRICS_PORT: a scrape must not meet another process each time."""
+    first = settings.metrics_port
+    return first and first + worker.number - 1
 
 
 async def _stop_all(workers: Sequence[WorkerProcess]) -> None:

@@ -101,9 +101,9 @@ class Ops:
             raise NotFound("Set METRICS_PORT or METRICS_TOKEN to have metrics")
         if not hmac.compare_digest(given.encode(), self._metrics_token.encode()):
             raise Forbidden("The metrics token is wrong")
-        return self.metrics_response()
+        return await self.scrape_here(request)
 
-    def metrics_response(self) -> web.Response:
+    async def scrape_here(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": self._metrics.content_type})
 
     async def _document(self, request: web.Request) -> web.FileResponse:
