@@ -38,8 +38,8 @@ serve: setup ## Run the server (http://127.0.0.1:3001)
 dev: setup ## Run the server and start it again when a source file changes
 	@exec $(BIN)/watchfiles --filter python --sigint-timeout 15 "$(BIN)/python server.py" chatcore server.py
 
-test: setup ## Run all tests (ARGS="-x tests/house")
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## Run all tests, on all cores (ARGS="-x tests/house")
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: setup ## Format, lint, types, import rules, generated files: what CI runs first
 	@failed=0; \
