@@ -5,6 +5,7 @@ Every read is by `_id` or by a bounded window of `seq` of one group: the embedde
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ import pymongo
 from bson import Binary, ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from chatcore.errors import Conflict
@@ -131,7 +132,8 @@ class MongoJournalStore:
     @translate_errors
     async def release(self) -> None:
         for session_id in list(self._abandoned):
-            await self._client.admin.command("killSessions", [session_id])
+            with suppress(OperationFailure):  # a server that knows no such command, or session, ends it in its own time
+                await self._client.admin.command("killSessions", [session_id])
             self._abandoned.remove(session_id)
 
     @translate_errors
