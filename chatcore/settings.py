@@ -76,8 +76,12 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="server processes on this port, with one supervisor")
 
     clerk_jwt_issuer: str = Field("", description="issuer URL of a Clerk instance; its keys are read by JWKS")
-    clerk_secret_key: SecretStr = Field(SecretStr(""), description="Clerk's secret key, for look-ups of users")
-    clerk_publishable_key: str = Field("", description="Clerk's publishable key, handed to the web page")
+    clerk_secret_key: SecretStr = Field(
+        SecretStr(""), description="Clerk's secret key; read, but not used yet: names come from claims and webhooks"
+    )
+    clerk_publishable_key: str = Field(
+        "", description="Clerk's publishable key; read, but not used yet: it is for the web page"
+    )
     clerk_webhook_secret: SecretStr = Field(
         SecretStr(""), description="`whsec_...`; signature of Clerk's webhooks on `/api/webhooks/clerk`"
     )
