@@ -160,6 +160,10 @@ class Forgetful(WSListener):
             event, payload = json.loads(text[start:])
             self._answer(transport, text[2:start], event, payload)
 
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        if transport in self._shared["clients"]:
+            self._shared["clients"].remove(transport)
+
     @staticmethod
     def _emit(transport: WSTransport, event: str, data: Any) -> None:
         transport.send(WSMsgType.TEXT, f"42{json.dumps([event, data], separators=(',', ':'))}".encode())
@@ -226,6 +230,35 @@ async def test_a_broken_promise_is_found_and_named(fault: dict[str, int], found:
     total = {name: sum(getattr(verdict, name) for verdict in verdicts) for name in found}
     assert total == found
     assert all(verdict.clean for verdict in verdicts) == (not found)
+
+
+async def test_what_was_said_while_a_client_was_cut_off_comes_by_sync() -> None:
+    shared: dict[str, Any] = {"clients": [], "log": []}
+    server = await ws_create_server(lambda request: Forgetful(shared), "127.0.0.1", 0)
+    async with server, asyncio.timeout(10):
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        sender, reader = (Talker(url, Person(index, "t", GROUP), "run", 120, Tally()) for index in (0, 1))
+        await sender.connect()
+        await reader.connect()
+        reader.cut()
+        while len(shared["clients"]) > 1:
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            sender.send(time.monotonic_ns())
+        reader.send(time.monotonic_ns())
+        while sender.unanswered:
+            await asyncio.sleep(0.01)
+        await reader.connect()
+        assert judge(reader.view, await reader.read_log(1)).lost == 3
+        await reader.catch_up()
+        while reader.unanswered:
+            await asyncio.sleep(0.01)
+        log = await reader.read_log(1)
+        assert len(log) == 4
+        assert judge(reader.view, log).clean
+        assert sorted(reader.view.synced) == [2, 3, 4]
+        sender.close()
+        reader.close()
 
 
 def test_a_plan_survives_the_way_to_a_worker() -> None:
