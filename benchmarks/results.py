@@ -68,7 +68,8 @@ def write(
     if busy > BUSY:
         lines.append(
             f"**The machine was busy with other work** (load average {busy:.1f} when the run began). Rates and "
-            "latencies suffer from that, and CPU times too, by caches and core sharing; only ratios compare like with like."
+            "latencies suffer from that, and CPU times too, by caches and core sharing; only ratios compare like "
+            "with like."
         )
     lines += [f"**Failed**: {problem}" for problem in failed]
     for title, rows in sections:
