@@ -118,7 +118,10 @@ async def test_an_update_of_somebody_unknown_here_makes_nobody(clerk: Clerk) -> 
 
 
 async def test_events_of_no_concern_are_taken_and_left(clerk: Clerk) -> None:
-    await clerk.send("organization.created", {"id": "org_1"})
+    await clerk.town.sign_in("ada")
+    await clerk.send("organization.created", {"id": "ada", "first_name": "Eve", "banned": True})
+    assert (await clerk.town.identity.card("ada")).name != "Eve"
+    await clerk.town.sign_in("ada")  # nor is she shut out
 
 
 async def test_a_replay_is_not_applied_again(clerk: Clerk) -> None:
