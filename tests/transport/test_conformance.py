@@ -1,7 +1,7 @@
 """Engine.IO 4 and Socket.IO 5 as their protocol documents have them, on both transports.
 
 https://github.com/socketio/engine.io-protocol and https://github.com/socketio/socket.io-protocol. A docstring
-that names a deviation says what the stock server of python-socketio 5.18 does instead; it was not run against these tests.
+that names a deviation says what stock python-socketio 5.18 does instead; it was not run against these tests.
 """
 
 import asyncio
