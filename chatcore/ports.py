@@ -12,7 +12,8 @@ from chatcore.contract.people import User
 class Caller:
     """One authenticated request. Everything in it comes from the token or the connection, never from a payload.
 
-    `connection_id` is None over REST. `address` is the peer's, after trusted proxies.
+    `connection_id` is None over REST. `address` is the peer's, after trusted proxies. `request_id` is what the ack of
+    a slow command said; its reply and its parts bear it.
     """
 
     user_id: str
@@ -22,6 +23,7 @@ class Caller:
     connection_id: str | None = None
     address: str = ""
     correlation_id: str = ""
+    request_id: str | None = None
 
 
 class Fanout(Protocol):

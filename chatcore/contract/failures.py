@@ -27,6 +27,12 @@ class AckFailed(Shape):
     error: Failure
 
 
+class Accepted(Shape):
+    """A slow command is under way; its reply event, or its error event, bears this id."""
+
+    request_id: str
+
+
 class Problem(Shape):
     """RFC 9457, `application/problem+json`."""
 

@@ -9,7 +9,7 @@ from chatcore.contract.people import Authenticate, AuthenticationSuccess
 from chatcore.describe.examples import Examples
 from chatcore.describe.refusals import SIGN_IN, Refusal, ordered, over_socket
 from chatcore.describe.responses import COMPONENTS, error_codes, rate
-from chatcore.describe.shapes import Schema, definitions, replies_of
+from chatcore.describe.shapes import Schema, acks_of, definitions, replies_of
 from chatcore.describe.words import EVENT_WORDS, VOLATILE
 from chatcore.limits import Bucket
 
@@ -126,17 +126,19 @@ class _Socket:
             self._push(event, Failure.__name__, words)
 
     def _add(self, command: Command, event: str) -> None:
-        (reply,) = replies_of(command)
+        (reply,), (ack,) = replies_of(command), acks_of(command)
         self._add_command(
             event,
             command.summary,
             command.request.__name__,
-            reply.__name__,
+            ack.__name__,
             bucket=command.limit,
             refusals=over_socket(command),
             reply_event=command.reply_event,
             error_event=command.error_event,
         )
+        if command.slow:
+            self.operations[event]["x-slow"] = True
         if command.reply_event is not None:
             self._push(command.reply_event, reply.__name__, f"The reply to `{event}`, to the caller alone.")
 

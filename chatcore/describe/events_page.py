@@ -118,7 +118,8 @@ class _Page:
         yield from self._heading(event, "client to server", message["summary"])
         yield from self._payload("Payload", message["payload"])
         answer = f"<code>data</code> is {self._kind(ack['payload']['properties']['data'])}"
-        reply = f", also emitted as {_link(operation['x-reply-event'])}" if "x-reply-event" in operation else ""
+        how = "at once; the answer follows as" if "x-slow" in operation else "also emitted as"
+        reply = f", {how} {_link(operation['x-reply-event'])}" if "x-reply-event" in operation else ""
         refusal = f"A refusal is also emitted as {_link(operation['x-error-event'])}."
         yield f"<p><b>Acknowledgement:</b> {answer}{reply}. {refusal}</p>"
         codes = ", ".join(f'<a href="#code-{code}"><code>{code}</code></a>' for code in operation["x-error-codes"])

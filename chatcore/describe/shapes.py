@@ -8,14 +8,14 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 
 from chatcore.api import COMMANDS, EVENTS, Command
 from chatcore.contract.base import Shape
-from chatcore.contract.failures import AckFailed, Failure, Problem
+from chatcore.contract.failures import Accepted, AckFailed, Failure, Problem
 from chatcore.contract.messages import LogEvent, LogEventName
 from chatcore.contract.people import Authenticate, DevTokenRequest, Login, TokenIssued
 from chatcore.describe.words import FIELDS
 
 Schema = dict[str, Any]
 REF = "#/$defs/"
-_FAILURES: tuple[type[Shape], ...] = (Failure, AckFailed, Problem)
+_FAILURES: tuple[type[Shape], ...] = (Failure, AckFailed, Problem, Accepted)
 # None of these is a command, but clients send or receive them.
 _SIGN_IN_REQUESTS: tuple[type[Shape], ...] = (Authenticate, Login, DevTokenRequest)
 _SIGN_IN_REPLIES: tuple[type[Shape], ...] = (TokenIssued,)
@@ -23,6 +23,11 @@ _SIGN_IN_REPLIES: tuple[type[Shape], ...] = (TokenIssued,)
 
 def replies_of(command: Command) -> tuple[type[Shape], ...]:
     return command.reply if isinstance(command.reply, tuple) else (command.reply,)
+
+
+def acks_of(command: Command) -> tuple[type[Shape], ...]:
+    """What its acknowledgement carries."""
+    return (Accepted,) if command.slow else replies_of(command)
 
 
 class WireSchema(GenerateJsonSchema):

@@ -9,7 +9,7 @@ from chatcore.api import BY_EVENT, EVENTS
 from chatcore.contract.failures import Failure
 from chatcore.contract.people import Authenticate, AuthenticationSuccess
 from chatcore.describe.asyncapi import ERROR_EVENTS
-from chatcore.describe.shapes import REF, Schema, definitions, replies_of
+from chatcore.describe.shapes import REF, Schema, acks_of, definitions, replies_of
 from chatcore.describe.words import EVENT_WORDS
 from chatcore.errors import catalogue
 
@@ -107,7 +107,7 @@ def _commands() -> Iterator[str]:
     yield "export interface ClientToServerEvents {\n"
     yield _command("authenticate", "Show a token, or a new one.", Authenticate.__name__, AuthenticationSuccess.__name__)
     for event, command in BY_EVENT.items():
-        reply = " | ".join(shape.__name__ for shape in replies_of(command))
+        reply = " | ".join(shape.__name__ for shape in acks_of(command))
         yield _command(event, command.summary, command.request.__name__, reply)
     yield "}\n"
 

@@ -59,6 +59,11 @@ export interface AcceptInvite {
   code: string;
 }
 
+/** A slow command is under way; its reply event, or its error event, bears this id. */
+export interface Accepted {
+  requestId: string;
+}
+
 export interface AckFailed {
   ok: false;
   /** The same as `message`, as older clients read it. */
@@ -889,8 +894,6 @@ export interface ClientToServerEvents {
 export interface ServerToClientEvents {
   /** The connection is signed in. */
   authentication_success: (data: AuthenticationSuccess) => void;
-  /** One's groups, right after signing in. */
-  user_groups: (data: UserGroups) => void;
   /** 15 s before the token expires: send `authenticate` with a new one, or be closed 60 s after it. */
   token_expiring: (data: TokenExpiring) => void;
   /** A message in a group; not to the connection that sent it, but to the sender's others. */
@@ -909,6 +912,8 @@ export interface ServerToClientEvents {
   pins_changed: (data: PinsChanged) => void;
   /** A message was reported; to the people who review. */
   report_created: (data: ReportCreated) => void;
+  /** One's groups, right after signing in. */
+  user_groups: (data: UserGroups) => void;
   /** Somebody became a member. */
   member_joined: (data: MemberJoined) => void;
   /** Somebody's membership ended. */

@@ -52,7 +52,9 @@ def as_refusal(error: Exception) -> ChatError:
     return Internal()
 
 
-def failure(refusal: ChatError, correlation_id: str, *, temp_id: str | None = None) -> Failure:
+def failure(
+    refusal: ChatError, correlation_id: str, *, temp_id: str | None = None, request_id: str | None = None
+) -> Failure:
     return Failure(
         code=refusal.code,
         message=refusal.message,
@@ -62,6 +64,7 @@ def failure(refusal: ChatError, correlation_id: str, *, temp_id: str | None = No
         retry_after_ms=refusal.retry_after_ms,
         temp_id=temp_id,
         field=refusal.field,
+        request_id=request_id,
         correlation_id=correlation_id,
     )
 

@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from chatcore.api import BY_EVENT, Command, Services
 from chatcore.contract.base import Shape
-from chatcore.contract.failures import Failure
+from chatcore.contract.failures import Accepted, Failure
 from chatcore.contract.groups import UserGroups
 from chatcore.contract.people import Authenticate
 from chatcore.errors import ChatError, Invalid, RateLimited, TokenMissing, UnknownEvent
@@ -21,8 +22,10 @@ from chatcore.transport.connection import Connection, Refused
 from chatcore.transport.failures import as_refusal, failure, new_correlation_id, parse, temp_id_of
 from chatcore.transport.fanout import SocketFanout
 from chatcore.transport.frames import Json
+from chatcore.transport.slow import SlowPool
 
 log = get_logger("socket")
+FINISHED = ".finished"  # what a slow command is counted as when its answer is there
 DEVICES = ("mobile", "web", "desktop")
 
 
@@ -42,6 +45,7 @@ class SocketHandlers:
         self._limits = limits
         self._metrics = metrics
         self._clock = clock
+        self.slow = SlowPool()
 
     # --- connecting
 
@@ -97,6 +101,7 @@ class SocketHandlers:
     def _leave(self, connection: Connection) -> None:
         caller: Caller = connection.state
         connection.state = None
+        self.slow.abandon(connection.id)
         self._fanout.gone(caller.user_id, connection)
         self._services.identity.closed(connection.id)
         self._services.attendance.depart(caller)
@@ -141,11 +146,38 @@ class SocketHandlers:
         caller: Caller = connection.state
         self._limits.require(command.limit, caller.user_id)
         request = parse(command.request, payload)
-        reply: Shape = await command.answer(self._services, caller, request)
+        if command.slow:
+            return self._begin(connection, command, request)
+        reply = await command.answer(self._services, caller, request)
+        return self._reply(connection, command, reply)
+
+    @staticmethod
+    def _reply(connection: Connection, command: Command, reply: Shape) -> bytes:
         raw = reply.wire_json()
         if command.reply_event is not None:
             connection.emit(command.reply_event, Json(raw))
         return raw
+
+    def _begin(self, connection: Connection, command: Command, request: Shape) -> bytes:
+        """The ack of a slow command; its outcome follows as an event."""
+        request_id = new_correlation_id()
+        self.slow.start(connection.id, self._finish(connection, command, request, request_id))
+        return Accepted(request_id=request_id).wire_json()
+
+    async def _finish(self, connection: Connection, command: Command, request: Shape, request_id: str) -> None:
+        assert command.event is not None
+        started = self._clock()
+        caller: Caller = replace(connection.state, request_id=request_id)
+        with bind_correlation(request_id):
+            try:
+                self._reply(connection, command, await command.answer(self._services, caller, request))
+                self._done(connection, command.event + FINISHED, "ok", started)
+            except Exception as error:  # noqa: BLE001 - the same funnel, for what comes after the ack
+                refusal = as_refusal(error)
+                told = failure(refusal, request_id, request_id=request_id)
+                self._tell_failure(connection, command.error_event, told)
+                self._done(connection, command.event + FINISHED, refusal.code, started)
+                self._count(command.event, refusal)
 
     async def _authenticate(self, connection: Connection, payload: Any) -> bytes:
         self._limits.require("authenticate", connection.id)
@@ -169,7 +201,7 @@ class SocketHandlers:
         caller: Caller | None = connection.state
         log.info(
             "command",
-            command=event if event in BY_EVENT else "other",
+            command=event if event.removesuffix(FINISHED) in BY_EVENT else "other",
             caller=caller_hash(caller.user_id) if caller else None,
             code=code,
             milliseconds=round(seconds * 1000, 2),

@@ -10,7 +10,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from chatcore.api import BY_EVENT, COMMANDS, EVENTS
 from chatcore.contract.messages import LogEvent
-from chatcore.describe import refusals
 from chatcore.describe.asyncapi import ERROR_EVENTS, asyncapi
 from chatcore.describe.examples import Examples
 from chatcore.describe.openapi import openapi
@@ -129,10 +128,6 @@ def test_requests_are_closed_and_replies_open() -> None:
         assert SHAPES[shape.__name__]["additionalProperties"] is False
     for shape in set(replies()) - set(requests()) - {LogEvent}:
         assert "additionalProperties" not in SHAPES[shape.__name__]
-
-
-def test_every_command_has_its_refusals() -> None:
-    assert refusals.missing() == set()
 
 
 def test_every_code_of_the_catalogue_is_explained_in_both_references() -> None:

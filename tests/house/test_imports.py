@@ -21,13 +21,13 @@ REFUSED = [
     ("layers", "groups/service.py", "chatcore.messages"),
     ("layers", "messages/service.py", "chatcore.transport"),
     ("layers", "transport/http.py", "chatcore.app"),
-    ("layers", "app.py", "chatcore.cli"),
+    ("layers", "app/chat.py", "chatcore.cli"),
     ("layers", "helpers.py", "json"),
     ("no-cycles", "vault.py", "chatcore.mongo"),
     ("sockets", "messages/service.py", "socketio"),
     ("sockets", "groups/service.py", "aiohttp"),
     ("sockets", "identity/service.py", "aiohttp"),
-    ("sockets", "api.py", "engineio"),
+    ("sockets", "api/messages.py", "engineio"),
     ("database", "messages/service.py", "bson"),
     ("database", "transport/http.py", "pymongo"),
     ("database", "vault.py", "pymongo.errors"),
@@ -40,11 +40,11 @@ REFUSED = [
 ]
 ALLOWED = [
     ("layers", "messages/service.py", "chatcore.groups"),
-    ("layers", "app.py", "chatcore.transport"),
+    ("layers", "app/chat.py", "chatcore.transport"),
     ("no-cycles", "mongo.py", "chatcore.vault"),
     ("sockets", "transport/http.py", "aiohttp"),
     ("sockets", "identity/tokens.py", "aiohttp"),
-    ("sockets", "app.py", "aiohttp.web"),
+    ("sockets", "app/serving.py", "aiohttp.web"),
     ("database", "messages/store.py", "pymongo.errors"),
     ("database", "mongo.py", "pymongo"),
     ("database", "embedded/database.py", "pymongo"),
@@ -59,8 +59,9 @@ HOUSE = [
     "groups/__init__.py", "groups/service.py", "messages/__init__.py", "messages/service.py", "messages/store.py",
     "identity/__init__.py", "identity/service.py", "identity/tokens.py", "ai/__init__.py", "ai/provider.py",
     "client/__init__.py", "client/rest.py",
-    "api.py", "transport/__init__.py", "transport/http.py", "embedded/__init__.py", "embedded/database.py", "app.py",
-    "cli/__init__.py", "lab/__init__.py", "lab/replay.py",
+    "api/__init__.py", "api/messages.py", "transport/__init__.py", "transport/http.py", "embedded/__init__.py",
+    "embedded/database.py",
+    "app/__init__.py", "app/chat.py", "app/serving.py", "cli/__init__.py", "lab/__init__.py", "lab/replay.py",
 ]  # fmt: skip
 
 

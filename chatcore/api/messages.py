@@ -1,0 +1,201 @@
+"""Commands on messages."""
+
+from typing import Any
+
+from chatcore.api.command import CHANGE, TEXT, Command, Refusal, Rest
+from chatcore.contract import groups as g
+from chatcore.contract import messages as m
+from chatcore.contract.base import Shape
+from chatcore.errors import CapabilityUnavailable, Conflict, Forbidden, LimitReached, NotFound, SlowMode
+
+SEND: tuple[Refusal, ...] = (NotFound, *TEXT, Conflict, SlowMode, CapabilityUnavailable)
+
+
+def _message(name: str, **fields: Any) -> Command:
+    return Command(name=name, **({"tag": "messages", "error_event": "message_error"} | fields))
+
+
+COMMANDS: tuple[Command, ...] = (
+    _message(
+        "send_message",
+        refuses=SEND,
+        event="send_message",
+        reply_event="message_sent",
+        request=m.SendMessage,
+        reply=m.MessageSent,
+        answer=lambda s, c, r: s.messages.send(c, r),
+        limit="send",
+        summary="Send a message; a repeat with the same tempId answers with the first receipt.",
+    ),
+    _message(
+        "post_message",
+        refuses=SEND,
+        rest=Rest("POST", "/messages", 201),
+        request=m.SendMessage,
+        reply=m.Message,
+        answer=lambda s, c, r: s.messages.post(c, r),
+        limit="send",
+        summary="Send a message; the header Idempotency-Key stands for tempId.",
+    ),
+    _message(
+        "edit_message",
+        refuses=(*CHANGE, *TEXT),
+        event="edit_message",
+        request=m.EditMessage,
+        reply=m.MessageUpdated,
+        answer=lambda s, c, r: s.messages.edit(c, r),
+        limit="edit",
+        summary="Change the text of one's own message.",
+    ),
+    _message(
+        "patch_message",
+        refuses=(*CHANGE, *TEXT),
+        rest=Rest("PATCH", "/messages/{messageId}"),
+        request=m.EditMessageById,
+        reply=m.Message,
+        answer=lambda s, c, r: s.messages.edit_by_id(c, r),
+        limit="edit",
+        summary="Change the text of one's own message.",
+    ),
+    _message(
+        "delete_message",
+        refuses=CHANGE,
+        event="delete_message",
+        request=m.MessagePath,
+        reply=m.MessageDeleted,
+        answer=lambda s, c, r: s.messages.delete(c, r),
+        limit="edit",
+        summary="Delete one's own message, or as a moderator anybody's; its place stays.",
+    ),
+    _message(
+        "delete_message_by_id",
+        refuses=CHANGE,
+        rest=Rest("DELETE", "/messages/{messageId}"),
+        request=m.MessageOnlyPath,
+        reply=m.MessageDeleted,
+        answer=lambda s, c, r: s.messages.delete_by_id(c, r),
+        limit="edit",
+        summary="Delete one's own message, or as a moderator anybody's; its place stays.",
+    ),
+    _message(
+        "message_history",
+        refuses=(NotFound,),
+        rest=Rest("GET", "/messages/{groupId}"),
+        request=m.History,
+        reply=m.MessagePage,
+        answer=lambda s, c, r: s.reading.history(c, r),
+        limit="read",
+        summary="A page of messages, oldest first: by page (1 is the newest) or before/after a log position.",
+    ),
+    _message(
+        "mark_message_read",
+        refuses=(NotFound,),
+        event="mark_message_read",
+        request=m.MarkMessageRead,
+        reply=m.MessageRead,
+        answer=lambda s, c, r: s.reading.mark_read(c, r),
+        limit="receipt",
+        summary="Move one's read watermark up to a message; earlier ones count as read too.",
+    ),
+    _message(
+        "mark_messages_read",
+        refuses=(NotFound,),
+        event="mark_messages_read",
+        rest=Rest("POST", "/messages/read"),
+        request=m.MarkMessagesRead,
+        reply=m.MessagesRead,
+        answer=lambda s, c, r: s.reading.mark_many_read(c, r),
+        limit="receipt",
+        summary="Move one's read watermark up to the last of these messages, or to a log position.",
+    ),
+    _message(
+        "message_receipts",
+        refuses=(NotFound,),
+        rest=Rest("GET", "/messages/{messageId}/receipts"),
+        request=m.MessageOnlyPath,
+        reply=m.Receipts,
+        answer=lambda s, c, r: s.reading.receipts(c, r),
+        limit="read",
+        summary="Who has read a message, and when.",
+    ),
+    _message(
+        "sync",
+        event="sync",
+        request=m.Sync,
+        reply=m.Synced,
+        answer=lambda s, c, r: s.reading.sync(c, r),
+        limit="sync",
+        summary="What came after a log position, in up to 100 groups.",
+    ),
+    _message(
+        "add_reaction",
+        refuses=(NotFound, Conflict, LimitReached),
+        event="add_reaction",
+        request=m.React,
+        reply=m.ReactionChanged,
+        answer=lambda s, c, r: s.responses.add_reaction(c, r),
+        limit="reaction",
+        summary="React to a message with an emoji.",
+    ),
+    _message(
+        "remove_reaction",
+        refuses=(NotFound, Conflict),
+        event="remove_reaction",
+        request=m.React,
+        reply=m.ReactionChanged,
+        answer=lambda s, c, r: s.responses.remove_reaction(c, r),
+        limit="reaction",
+        summary="Take one's reaction back.",
+    ),
+    _message(
+        "pin_message",
+        refuses=(*CHANGE, LimitReached),
+        event="pin_message",
+        request=m.MessagePath,
+        reply=m.PinsChanged,
+        answer=lambda s, c, r: s.responses.pin(c, r),
+        limit="edit",
+        summary="Pin a message to the group.",
+    ),
+    _message(
+        "unpin_message",
+        refuses=CHANGE,
+        event="unpin_message",
+        request=m.MessagePath,
+        reply=m.PinsChanged,
+        answer=lambda s, c, r: s.responses.unpin(c, r),
+        limit="edit",
+        summary="Take a pin off.",
+    ),
+    _message(
+        "group_pins",
+        refuses=(NotFound,),
+        rest=Rest("GET", "/groups/{groupId}/pins"),
+        request=g.GroupPath,
+        reply=m.Pins,
+        answer=lambda s, c, r: s.responses.pins(c, r),
+        limit="read",
+        summary="The pinned messages of a group, oldest pin first.",
+    ),
+    _message(
+        "report_message",
+        refuses=(NotFound, Forbidden),
+        event="report_message",
+        request=m.ReportMessage,
+        reply=m.ReportReceipt,
+        answer=lambda s, c, r: s.responses.report(c, r),
+        limit="report",
+        summary="Report a message to the people who review.",
+    ),
+)
+
+EVENTS: dict[str, type[Shape]] = {
+    "new_message": m.Message,
+    "message_updated": m.MessageUpdated,
+    "message_deleted": m.MessageDeleted,
+    "message_read": m.MessageRead,
+    "messages_read": m.MessagesRead,
+    "reaction_changed": m.ReactionChanged,
+    "pins_changed": m.PinsChanged,
+    "report_created": m.ReportCreated,
+}

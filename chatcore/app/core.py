@@ -1,0 +1,82 @@
+"""What a process has of chatcore without a transport."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from chatcore.api import Services
+from chatcore.background import Background
+from chatcore.embedded.database import EmbeddedDatabase
+from chatcore.groups.follower import FOLLOW_SECONDS, Follower
+from chatcore.groups.rendering import Rendering
+from chatcore.groups.rooms import Rooms
+from chatcore.identity.accounts import LocalAccounts
+from chatcore.journal.writer import Writer
+from chatcore.metrics import Metrics
+from chatcore.mongo import Mongo
+from chatcore.presence.service import TICK_SECONDS, Presence
+from chatcore.presence.typing import SWEEP_SECONDS, Typing
+from chatcore.relay.service import TICK_SECONDS as RELAY_SECONDS
+from chatcore.relay.service import Relay
+from chatcore.settings import Settings
+
+CHECKPOINT_SECONDS = 2.0
+RECHECK_SECONDS = 1.0
+BROKEN_SECONDS = 2.0
+ERASE_SECONDS = 3_600.0
+COMMIT_DEADLINE_SECONDS = 10.0
+
+
+@dataclass
+class Core:
+    """The services on one database, without a transport: for command-line tools and for tests."""
+
+    settings: Settings
+    mongo: Mongo
+    services: Services
+    accounts: LocalAccounts | None
+    writer: Writer
+    rooms: Rooms
+    follower: Follower
+    rendering: Rendering
+    presence: Presence
+    typing: Typing
+    background: Background
+    metrics: Metrics
+    database: EmbeddedDatabase | None
+    relay: Relay | None
+
+    async def settle(self) -> None:
+        """Commit what is queued, store read state and sessions."""
+        async with asyncio.timeout(COMMIT_DEADLINE_SECONDS):
+            await self.writer.idle()
+            await self.rooms.checkpoint(datetime.now(UTC), everything=True)
+            await self.services.identity.stop()
+        if self.relay is not None:
+            await self.relay.leave()
+
+    async def restart_broken_database(self) -> None:
+        if self.database is not None and await self.mongo.is_broken():
+            self.database.end_child()
+
+    def start_chores(self) -> None:
+        background, services = self.background, self.services
+        for seconds, name, chore in services.identity.chores():
+            background.every(seconds, name, chore)
+        background.every(TICK_SECONDS, "presence", self.presence.tick)
+        background.every(SWEEP_SECONDS, "typing", self.typing.sweep)
+        background.every(CHECKPOINT_SECONDS, "checkpoint", lambda: self.rooms.checkpoint(datetime.now(UTC)))
+        background.every(RECHECK_SECONDS, "recheck", self.writer.recheck)
+        if self.database is None:  # others may share it
+            self.follower.start()
+            background.every(FOLLOW_SECONDS, "follower", self.follower.tick)
+        if self.relay is not None:
+            for name, loop in self.relay.loops():
+                background.watch(name, loop())
+            background.every(RELAY_SECONDS, "relay", self.relay.tick)
+            background.every(RELAY_SECONDS, "relay-look", self.relay.look)
+        if self.database is not None:
+            background.every(BROKEN_SECONDS, "database-check", self.restart_broken_database)
+        background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)
+        background.watch("finish-deletions", services.groups.finish_deletions())
+        background.watch("loop-lag", self.metrics.watch_loop())
