@@ -37,6 +37,15 @@ def platform_data_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "chatcore"
 
 
+def platform_cache_folder() -> Path:
+    """Where this system keeps what can be fetched again (XDG on Linux)."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "chatcore"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home() / "AppData" / "Local"))) / "chatcore" / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "chatcore"
+
+
 class Settings(BaseSettings):
     """All settings with their defaults. Variables are the field names in capitals."""
 
@@ -61,6 +70,12 @@ class Settings(BaseSettings):
         description="embedded database, local keys and `runtime.json`; empty: the platform's user data folder",
     )
 
+    web_libraries: Path = Field(
+        default_factory=lambda: platform_cache_folder() / "web",
+        description="libraries of the page at `/`, fetched by `python -m chatcore web install`; "
+        "empty: in the platform's cache folder",
+    )
+
     mongodb_uri: SecretStr = Field(
         SecretStr(""), description="a MongoDB 7+ replica set or Atlas; empty: the embedded database"
     )
@@ -80,7 +95,7 @@ class Settings(BaseSettings):
         SecretStr(""), description="Clerk's secret key; read, but not used yet: names come from claims and webhooks"
     )
     clerk_publishable_key: str = Field(
-        "", description="Clerk's publishable key; read, but not used yet: it is for the web page"
+        "", description="Clerk's publishable key: the page then names the Clerk instance to sign in with"
     )
     clerk_webhook_secret: SecretStr = Field(
         SecretStr(""), description="`whsec_...`; signature of Clerk's webhooks on `/api/webhooks/clerk`"
@@ -110,6 +125,31 @@ class Settings(BaseSettings):
     )
     deleted_retention_days: int = Field(
         30, ge=0, le=3650, description="deleted content stays sealed for moderation this long, then is erased"
+    )
+
+    ai: bool = Field(True, description="`off` makes no call to any model, and starts none")
+    openai_api_key: SecretStr = Field(
+        SecretStr(""), description="key of an OpenAI-compatible provider; empty: the embedded models"
+    )
+    openai_base_url: str = Field(
+        "", description="its base URL, ending in `/v1`; empty with a key: the OpenAI API; set without a key: sent none"
+    )
+    ai_model: str = Field("gpt-4o-mini", description="chat model of the provider")
+    ai_embedding_model: str = Field(
+        "text-embedding-3-small", description="embedding model of the provider; a change starts a back-fill"
+    )
+    ai_timeout_seconds: float = Field(
+        8.0, gt=0, le=120, description="one AI answer takes at most this long, fallback included"
+    )
+    ai_daily_tokens: int | None = Field(None, ge=0, description="tokens a day in all at a provider; empty: no bound")
+    ai_daily_tokens_per_user: int | None = Field(None, ge=0, description="the same for each user")
+    moderation_policy: Literal["fast", "strict", "off"] = Field(
+        "fast",
+        description="`fast` decides after the commit but for the first tier, `strict` waits; a group may be stricter",
+    )
+    vector_index_name: str = Field("message_vector_index", description="name of the Atlas vector index")
+    vectors_in_clear: bool = Field(
+        False, description="keep embeddings unsealed, as `$vectorSearch` needs; they reveal the text"
     )
 
     allowed_origins: OriginList = Field(

@@ -28,6 +28,7 @@ from chatcore.journal.ids import fingerprint, keyed_id, new_id
 from chatcore.journal.rows import IdTaken, Row
 from chatcore.journal.store import JournalStore
 from chatcore.limits import SlowModeGate
+from chatcore.messages.changes import Change, Changes
 from chatcore.messages.content import checked_content, mentioned
 from chatcore.messages.log import Happening, MessageLog
 from chatcore.ports import Caller, Fanout
@@ -72,6 +73,7 @@ class Messages:
         self._duplicate = duplicate
         self._log = log
         self._receipts: OrderedDict[str, Row] = OrderedDict()
+        self.changes = Changes()
 
     # --- sending
 
@@ -87,6 +89,7 @@ class Messages:
             self._rooms.note(room, stored[0])
             message = message_shape(stored[0], caller.user, content)
             self._fanout.publish("new_message", message, group_id=room.id, skip_connection=caller.connection_id)
+            self.changes.tell(Change("new", room, stored[0], content, caller.user_id))
 
         try:
             (stored,) = await self._log.append(
@@ -179,6 +182,7 @@ class Messages:
 
         def event(stored: Row) -> Shape:
             self._refresh_last(room, edited)
+            self.changes.tell(Change("edited", room, edited, content, caller.user_id))
             return MessageUpdated(group_id=room.id, seq=stored.seq, message_seq=row.seq, message=message)
 
         facts = {"messageId": row.id, "messageSeq": row.seq}
@@ -206,6 +210,7 @@ class Messages:
 
         def event(stored: Row) -> Shape:
             self._refresh_last(room, gone)
+            self.changes.tell(Change("deleted", room, gone, "", caller.user_id))
             return self._deleted(row, stored.seq, caller.user_id)
 
         facts = {"messageId": row.id, "messageSeq": row.seq}
