@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from chatcore import logs
 from chatcore.app.core import COMMIT_DEADLINE_SECONDS, Core
 from chatcore.app.opening import open_core
+from chatcore.app.page import pages
 from chatcore.describe.documents import documents
 from chatcore.identity.service import Identity
 from chatcore.identity.webhooks import ClerkWebhooks
@@ -84,7 +85,9 @@ async def open_chat(settings: Settings, worker: Worker | None = None) -> AsyncIt
             origins=settings.allowed_origins,
             production=settings.production,
         )
-        url = await _listen(settings, http.application(), fanout.server, stack, shared_port=worker is not None)
+        routes = http.application()
+        pages(settings).add_routes(routes)
+        url = await _listen(settings, routes, fanout.server, stack, shared_port=worker is not None)
         metrics_url = await _listen_for_scrapes(settings, ops, stack)
         core.start_chores()
         tune_garbage_collector()
