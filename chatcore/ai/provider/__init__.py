@@ -1,0 +1,1 @@
+"""Calls to models: one OpenAI HTTP path with a ladder of endpoints, breakers, deadlines, budgets and switches."""
