@@ -37,8 +37,11 @@ Emoji = Annotated[str, StringConstraints(min_length=1, max_length=16), AfterVali
 
 
 class MediaMetadata(Shape):
+    """Of an image or file. Its type is what decoding said; a file that is no image is `application/octet-stream`."""
+
     filename: str
     original_filename: str
+    content_type: str
     size: int
     width: int | None = None
     height: int | None = None
