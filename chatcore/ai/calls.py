@@ -33,7 +33,8 @@ class Purpose:
 class Served:
     """Who answered. `degraded` says that it was not the provider; `fallback` why not, "" where the first rung did.
 
-    `request_id` is the endpoint's own name for the request. `cost_usd` is an estimate by `provider/costs.py`.
+    `request_id` is the endpoint's own name for the request. `cost_usd` is an estimate by
+    `provider/costs.py`, None where the price of the model is not known.
     """
 
     provider: Provider
@@ -43,7 +44,7 @@ class Served:
     latency_ms: float
     prompt_tokens: int
     completion_tokens: int
-    cost_usd: float
+    cost_usd: float | None
     fallback: str = ""
 
 
