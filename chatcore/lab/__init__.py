@@ -1,0 +1,1 @@
+"""The workbench: what a notebook and a pipeline may import."""
