@@ -152,6 +152,27 @@ class Settings(BaseSettings):
         False, description="keep embeddings unsealed, as `$vectorSearch` needs; they reveal the text"
     )
 
+    s3_bucket_name: str = Field("", description="keeps images and files; empty: a folder of `CHATCORE_HOME`")
+    aws_access_key_id: SecretStr = Field(
+        SecretStr(""), description="for S3; empty: boto3 looks for a role or profile, which is better"
+    )
+    aws_secret_access_key: SecretStr = Field(SecretStr(""), description="belongs to `AWS_ACCESS_KEY_ID`")
+    aws_default_region: str = Field("us-east-1", description="where the bucket is")
+    aws_endpoint_url: str = Field("", description="another server that speaks S3, such as MinIO; empty: AWS")
+    s3_encryption: Literal["aws:kms", "AES256", "off"] = Field(
+        "aws:kms", description="what S3 itself is told to encrypt with; `off`: the bucket's default holds"
+    )
+    s3_kms_key_id: str = Field("", description="key for `aws:kms`; empty: the account's own key for S3")
+    max_file_size: int = Field(
+        10 * 1024 * 1024, ge=1, le=256 * 1024 * 1024, description="bytes of one image or file at most"
+    )
+    media_sealing: bool = Field(
+        True, description="`off`: images and files are stored as they are, and S3 hands them out by links of 60 s"
+    )
+    clamd_socket: str = Field(
+        "", description="ClamAV's daemon, as path of its socket or `host:port`; empty: uploads are not scanned"
+    )
+
     allowed_origins: OriginList = Field(
         (), description="browser origins for REST, comma-separated; empty: same origin only"
     )
@@ -259,6 +280,7 @@ class Settings(BaseSettings):
                 "LOCAL_ACCOUNTS is off and neither CLERK_JWT_ISSUER nor OIDC_ISSUER is set: nobody could sign in"
             )
         found += self._redis_problems()
+        found += self._storage_problems()
         for proxy in self.trusted_proxies:
             try:
                 ipaddress.ip_network(proxy, strict=False)
@@ -266,6 +288,14 @@ class Settings(BaseSettings):
                 found.append("TRUSTED_PROXIES must list IP addresses or networks")
                 break
         return found + (self._production_problems() if self.production else [])
+
+    def _storage_problems(self) -> list[str]:
+        found: list[str] = []
+        if bool(self.aws_access_key_id.get_secret_value()) != bool(self.aws_secret_access_key.get_secret_value()):
+            found.append("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together; set both or neither")
+        if self.aws_endpoint_url and not self.aws_endpoint_url.startswith(("http://", "https://")):
+            found.append("AWS_ENDPOINT_URL must be an http or https URL")
+        return found
 
     def _redis_problems(self) -> list[str]:
         url = self.redis_url.get_secret_value()

@@ -1,8 +1,10 @@
 """The services on memory stores, composed as `app` does it: for what sockets and a database add nothing to."""
 
+import tempfile
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,9 +25,15 @@ from chatcore.identity.memory import MemoryIdentityStore
 from chatcore.identity.records import Profile, UserRecord
 from chatcore.identity.service import Identity
 from chatcore.identity.tokens import OneOf
+from chatcore.journal.recent import RecentRows
+from chatcore.journal.rows import Row
 from chatcore.journal.store import MemoryJournalStore
 from chatcore.journal.writer import Writer
 from chatcore.limits import SlowModeGate
+from chatcore.media.folder import FolderObjects
+from chatcore.media.service import Media
+from chatcore.media.store import MemoryMediaStore
+from chatcore.messages.attachments import Attachments
 from chatcore.messages.log import MessageLog
 from chatcore.messages.missed import MissedRows
 from chatcore.messages.reading import Reading
@@ -58,6 +66,12 @@ class Journal(MemoryJournalStore):
     """One that can stop in the middle of an erasure, as a process does that is killed."""
 
     erasures_until_stop: int | None = None
+    rows_read: int = 0
+
+    async def window(self, group_id: str, after: int, up_to: int) -> list[Row]:
+        rows = await super().window(group_id, after, up_to)
+        self.rows_read += len(rows)
+        return rows
 
     async def erase_group(self, group_id: str, after: int, up_to: int) -> None:
         if self.erasures_until_stop == 0:
@@ -85,11 +99,17 @@ class Household:
         return self.now
 
     def _compose(self, max_members: int, retention_days: int) -> None:
-        clock, fanout, journal, secret = self._clock, self.fanout, self.journal, b"s" * 32
+        clock, fanout, journal, secret = self._clock, self.fanout, RecentRows(self.journal), b"s" * 32
         self.identity = identity = Identity(self.people_store, OneOf({}), fanout)
         presence, typing = Presence(fanout), Typing(fanout)
-        self.rooms = rooms = Rooms(self.group_store, journal)
-        rendering = Rendering(self.vault, identity, journal)
+        self.rooms = rooms = Rooms(self.group_store, self.journal)
+        self.media_folder = tempfile.TemporaryDirectory(prefix="chatcore-media-")
+        folder, self.media_store = Path(self.media_folder.name), MemoryMediaStore()
+        self.media = Media(
+            store=self.media_store, objects=FolderObjects(folder / "objects"), vault=self.vault, clock=clock,
+            spool_folder=folder / "spool", max_bytes=1024 * 1024,
+        )  # fmt: skip
+        rendering = Rendering(self.vault, identity, journal, self.media)
         membership = Membership(
             store=self.group_store, rooms=rooms, vault=self.vault, fanout=fanout, presence=presence, typing=typing,
             clock=clock, max_members=max_members,
@@ -105,10 +125,12 @@ class Household:
         )  # fmt: skip
         groups.on_erase(self.message_store.erase)
         log = MessageLog(journal=journal, rooms=rooms, fanout=fanout, clock=clock)
+        attachments = Attachments(media=self.media, groups=groups, log=log)
+        groups.on_erase(self.media.erase_group)
         messages = Messages(
             journal=journal, groups=groups, rendering=rendering, log=log, identity=identity, typing=typing,
-            vault=self.vault, fanout=fanout, clock=clock, secret=secret, slow_mode=self.slow_mode,
-            deleted_retention_days=retention_days,
+            vault=self.vault, fanout=fanout, clock=clock, secret=secret, attachments=attachments,
+            slow_mode=self.slow_mode, deleted_retention_days=retention_days,
         )  # fmt: skip
         reading = Reading(
             journal=journal, groups=groups, rendering=rendering, log=log, identity=identity, fanout=fanout, clock=clock
@@ -122,7 +144,7 @@ class Household:
         attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
         self.services = Services(
             identity=identity, groups=groups, members=members, attendance=attendance, messages=messages,
-            reading=reading, responses=responses,
+            reading=reading, responses=responses, attachments=attachments,
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:
@@ -132,6 +154,7 @@ class Household:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.background.drain(5)
+        self.media_folder.cleanup()
 
     def pass_hours(self, hours: float) -> None:
         self.now += timedelta(hours=hours)

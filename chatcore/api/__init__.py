@@ -4,12 +4,18 @@ A new command is a shape in `contract/`, a method of a service, and a row here. 
 no feature; connecting, health, uploads and webhooks stay hand-written in them.
 """
 
-from chatcore.api import groups, me, messages, presence
+from chatcore.api import groups, me, media, messages, presence
 from chatcore.api.command import Command, Method, Rest, Services
 from chatcore.contract.base import Shape
 from chatcore.contract.failures import ServerDraining
 
-COMMANDS: tuple[Command, ...] = (*messages.COMMANDS, *groups.COMMANDS, *presence.COMMANDS, *me.COMMANDS)
+COMMANDS: tuple[Command, ...] = (
+    *messages.COMMANDS,
+    *media.COMMANDS,
+    *groups.COMMANDS,
+    *presence.COMMANDS,
+    *me.COMMANDS,
+)
 
 EVENTS: dict[str, type[Shape]] = {
     **me.EVENTS,

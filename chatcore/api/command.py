@@ -11,6 +11,7 @@ from chatcore.groups.members import Members
 from chatcore.groups.service import Groups
 from chatcore.identity.service import Identity
 from chatcore.limits import Bucket
+from chatcore.messages.attachments import Attachments
 from chatcore.messages.reading import Reading
 from chatcore.messages.responses import Responses
 from chatcore.messages.service import Messages
@@ -34,6 +35,7 @@ class Services:
     messages: Messages
     reading: Reading
     responses: Responses
+    attachments: Attachments
 
 
 Answer = Callable[[Services, Caller, Any], Awaitable[Shape]]

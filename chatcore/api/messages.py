@@ -6,9 +6,9 @@ from chatcore.api.command import CHANGE, TEXT, Command, Refusal, Rest
 from chatcore.contract import groups as g
 from chatcore.contract import messages as m
 from chatcore.contract.base import Shape
-from chatcore.errors import CapabilityUnavailable, Conflict, Forbidden, LimitReached, NotFound, SlowMode
+from chatcore.errors import Conflict, Forbidden, LimitReached, NotFound, SlowMode
 
-SEND: tuple[Refusal, ...] = (NotFound, *TEXT, Conflict, SlowMode, CapabilityUnavailable)
+SEND: tuple[Refusal, ...] = (NotFound, *TEXT, Conflict, SlowMode)
 
 
 def _message(name: str, **fields: Any) -> Command:

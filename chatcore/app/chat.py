@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from chatcore.api import COMMANDS, Services
 from chatcore.app.core import Core
 from chatcore.app.keys import Keys
+from chatcore.app.media import make_media
 from chatcore.app.sign_in import local_accounts, local_issuer, verifier
 from chatcore.background import Background
 from chatcore.embedded.database import EmbeddedDatabase
@@ -18,9 +19,11 @@ from chatcore.groups.service import Groups
 from chatcore.groups.store import MongoGroupStore
 from chatcore.identity.service import Identity
 from chatcore.identity.store import MongoIdentityStore
-from chatcore.journal.store import MongoJournalStore
+from chatcore.journal.recent import RecentRows
+from chatcore.journal.store import JournalStore, MongoJournalStore
 from chatcore.journal.writer import Writer
 from chatcore.limits import SlowModeGate
+from chatcore.messages.attachments import Attachments
 from chatcore.messages.log import MessageLog
 from chatcore.messages.missed import MissedRows
 from chatcore.messages.reading import Reading
@@ -51,9 +54,11 @@ def compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, databas
     issuer = local_issuer(settings, keys)
     identity = Identity(people, verifier(settings, issuer), fanout, policy=settings.socket_auth_policy)
     presence, typing = Presence(local, peers=relay), Typing(local, peers=relay)
-    journal, groups_db = MongoJournalStore(db), MongoGroupStore(db)
-    rooms = Rooms(groups_db, journal)
-    rendering = Rendering(vault, identity, journal)
+    stored, groups_db = MongoJournalStore(db), MongoGroupStore(db)
+    journal: JournalStore = RecentRows(stored) if database is not None else stored  # else others write to it as well
+    rooms = Rooms(groups_db, stored)
+    media = make_media(settings, mongo, vault, _now)
+    rendering = Rendering(vault, identity, journal, media)
     membership = Membership(
         store=groups_db,
         rooms=rooms,
@@ -88,6 +93,8 @@ def compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, databas
         public_url=settings.origin,
     )
     log = MessageLog(journal=journal, rooms=rooms, fanout=fanout, clock=_now)
+    attachments = Attachments(media=media, groups=groups, log=log)
+    groups.on_erase(media.erase_group)
     messages = Messages(
         journal=journal,
         groups=groups,
@@ -99,6 +106,7 @@ def compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, databas
         fanout=fanout,
         clock=_now,
         secret=keys.ids,
+        attachments=attachments,
         slow_mode=SlowModeGate(),
         deleted_retention_days=settings.deleted_retention_days,
         duplicate=metrics.duplicates.inc,
@@ -156,6 +164,7 @@ def compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, databas
         messages=messages,
         reading=reading,
         responses=responses,
+        attachments=attachments,
     )
     return Core(
         settings=settings,

@@ -12,6 +12,7 @@ from chatcore.groups.rendering import Rendering
 from chatcore.groups.rooms import Rooms
 from chatcore.identity.accounts import LocalAccounts
 from chatcore.journal.writer import Writer
+from chatcore.media.service import SWEEP_SECONDS as MEDIA_SWEEP_SECONDS
 from chatcore.metrics import Metrics
 from chatcore.mongo import Mongo
 from chatcore.presence.service import TICK_SECONDS, Presence
@@ -78,5 +79,8 @@ class Core:
         if self.database is not None:
             background.every(BROKEN_SECONDS, "database-check", self.restart_broken_database)
         background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)
+        media = services.attachments.media
+        background.every(MEDIA_SWEEP_SECONDS, "media-sweep", media.sweep)
+        background.spawn("media-check", media.check())
         background.watch("finish-deletions", services.groups.finish_deletions())
         background.watch("loop-lag", self.metrics.watch_loop())

@@ -10,6 +10,7 @@ from chatcore.embedded.database import EmbeddedDatabase
 from chatcore.groups import store as group_store
 from chatcore.identity import store as identity_store
 from chatcore.journal import store as journal_store
+from chatcore.media import store as media_store
 from chatcore.messages import store as message_store
 from chatcore.mongo import Mongo, open_mongo
 from chatcore.ports import Fanout, SilentFanout
@@ -20,6 +21,7 @@ INDEXES = (
     *identity_store.INDEXES,
     *group_store.INDEXES,
     *journal_store.INDEXES,
+    *media_store.INDEXES,
     *message_store.INDEXES,
     *vault_store.INDEXES,
 )
@@ -36,6 +38,7 @@ async def open_core(settings: Settings, fanout: Fanout | None = None, *, databas
         if core.accounts is not None:
             stack.callback(core.accounts.close)
         stack.push_async_callback(core.background.drain, COMMIT_DEADLINE_SECONDS)
+        stack.push_async_callback(core.services.attachments.media.objects.close)
         await core.services.identity.start()
         yield core
         await core.settle()

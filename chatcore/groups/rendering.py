@@ -18,6 +18,7 @@ from chatcore.groups.records import Room
 from chatcore.identity.service import Identity
 from chatcore.journal.rows import Head, Row
 from chatcore.journal.store import JournalStore
+from chatcore.media.service import Media, MediaCard
 from chatcore.vault.envelope import SealBroken
 from chatcore.vault.service import Vault
 
@@ -31,7 +32,9 @@ PUSHED_AS: dict[str, LogEventName] = {
 }
 
 
-def message_shape(row: Row, sender: User, content: str, *, unavailable: bool = False) -> Message:
+def message_shape(
+    row: Row, sender: User, content: str, *, media: MediaCard | None = None, unavailable: bool = False
+) -> Message:
     """A deleted message keeps its place and ids, with empty content."""
     gone = row.is_deleted or unavailable
     return Message(
@@ -43,6 +46,8 @@ def message_shape(row: Row, sender: User, content: str, *, unavailable: bool = F
         sender=sender,
         content="" if gone else content,
         type=row.type,
+        media_url=media.url if media is not None and not gone else None,
+        media_metadata=media.metadata if media is not None and not gone else None,
         reply_to=row.reply_to,
         mentions=list(row.mentions) or None if not gone else None,
         reactions=dict(row.reactions) or None if not row.is_deleted else None,
@@ -97,19 +102,21 @@ def seen_from(floor: int, event: Shape) -> Shape:
 
 
 class Rendering:
-    """Opens and names rows in bulk: one look-up of people and at most one of messages for a page."""
+    """Opens and names rows in bulk: one look-up of people and at most one each of messages and uploads for a page."""
 
-    def __init__(self, vault: Vault, identity: Identity, journal: JournalStore):
+    def __init__(self, vault: Vault, identity: Identity, journal: JournalStore, media: Media):
         self._vault = vault
         self._identity = identity
         self._journal = journal
+        self._media = media
         self.broken_seals = 0
 
     async def messages(self, rows: Sequence[Row]) -> list[Message]:
         people = await self._identity.cards({row.sender_id for row in rows})
-        return [await self._message(row, people[row.sender_id]) for row in rows]
+        media = await self._media.cards({row.media_id for row in rows if row.media_id and not row.is_deleted})
+        return [await self._message(row, people[row.sender_id], media.get(row.media_id or "")) for row in rows]
 
-    async def _message(self, row: Row, sender: User) -> Message:
+    async def _message(self, row: Row, sender: User, media: MediaCard | None) -> Message:
         if row.is_deleted or row.sealed is None:
             return message_shape(row, sender, "", unavailable=not row.is_deleted)
         try:
@@ -117,7 +124,7 @@ class Rendering:
         except SealBroken:
             self.broken_seals += 1
             return message_shape(row, sender, "", unavailable=True)
-        return message_shape(row, sender, content.decode())
+        return message_shape(row, sender, content.decode(), media=media)
 
     async def last_message(self, row: Row | None) -> LastMessage | None:
         if row is None:

@@ -17,7 +17,7 @@ from chatcore.contract.messages import (
     MessageUpdated,
     SendMessage,
 )
-from chatcore.errors import CapabilityUnavailable, ChatError, Conflict, Forbidden, NotFound
+from chatcore.errors import ChatError, Conflict, Forbidden, Invalid, NotFound
 from chatcore.groups.membership import Clock
 from chatcore.groups.permissions import Action, allows, authorize
 from chatcore.groups.records import Room
@@ -28,6 +28,7 @@ from chatcore.journal.ids import fingerprint, keyed_id, new_id
 from chatcore.journal.rows import IdTaken, Row
 from chatcore.journal.store import JournalStore
 from chatcore.limits import SlowModeGate
+from chatcore.messages.attachments import Attached, Attachments
 from chatcore.messages.changes import Change, Changes
 from chatcore.messages.content import checked_content, mentioned
 from chatcore.messages.log import Happening, MessageLog
@@ -54,6 +55,7 @@ class Messages:
         fanout: Fanout,
         clock: Clock,
         secret: bytes,
+        attachments: Attachments,
         slow_mode: SlowModeGate,
         deleted_retention_days: int,
         duplicate: Callable[[], None] = lambda: None,
@@ -68,6 +70,7 @@ class Messages:
         self._fanout = fanout
         self._clock = clock
         self._secret = secret
+        self._attachments = attachments
         self._slow_mode = slow_mode
         self._deleted_retention = timedelta(days=deleted_retention_days)
         self._duplicate = duplicate
@@ -80,20 +83,24 @@ class Messages:
     async def send(self, caller: Caller, request: SendMessage) -> MessageSent:
         """Store a message durably, then push it. A repeat with the same `tempId` answers with the first receipt."""
         room = await self._groups.require(caller, "message.send", request.group_id)
-        row, content = await self._compose(room, caller, request)
+        row, content, attached = await self._compose(room, caller, request)
         if first := self._receipts.get(row.id):
             return self._repeated(row, first, request)
         self._require_pause(room, caller)
 
         def deliver(stored: Sequence[Row]) -> None:
             self._rooms.note(room, stored[0])
-            message = message_shape(stored[0], caller.user, content)
+            message = message_shape(stored[0], caller.user, content, media=attached.card if attached else None)
             self._fanout.publish("new_message", message, group_id=room.id, skip_connection=caller.connection_id)
             self.changes.tell(Change("new", room, stored[0], content, caller.user_id))
 
         try:
             (stored,) = await self._log.append(
-                room, [row], deliver, check=lambda: authorize(room, caller.user_id, "message.send")
+                room,
+                [row],
+                deliver,
+                check=lambda: authorize(room, caller.user_id, "message.send"),
+                changes=[attached.change] if attached is not None else (),
             )
         except IdTaken as taken:
             return self._repeated(row, taken.row, request)
@@ -109,29 +116,46 @@ class Messages:
         receipt = await self.send(caller, request)
         return await self._message(receipt.message_id)
 
-    async def _compose(self, room: Room, caller: Caller, request: SendMessage) -> tuple[Row, str]:
-        """Check and seal. The id is fixed here, before the first try, with or without a `tempId`."""
-        if request.media_id is not None or request.type != "text":
-            raise CapabilityUnavailable("This server does not take images and files yet", field="type")
-        content = checked_content(request.content)
+    async def _compose(self, room: Room, caller: Caller, request: SendMessage) -> tuple[Row, str, Attached | None]:
+        """Check and seal. The id is fixed here, before the first try, with or without a `tempId`. The caption of an
+        image or file is its content, and may be empty."""
+        content = checked_content(request.content, may_be_empty=request.media_id is not None)
         now = self._clock()
         temp_id = request.temp_id
         row_id = keyed_id(self._secret, room.id, caller.user_id, temp_id) if temp_id else new_id(now)
         if request.reply_to is not None:
             await self._require_answerable(room, caller, row_id, request.reply_to)
+        attached = await self._attach(room, caller, request, row_id)
+        carried = (request.type, request.media_id) if request.media_id is not None else ()
         row = Row(
             id=row_id,
             group_id=room.id,
             kind="message",
             sender_id=caller.user_id,
             created_at=now,
-            type="text",
-            fingerprint=fingerprint(self._secret, row_id, content, request.reply_to or "") if temp_id else b"",
+            type=request.type,
+            fingerprint=fingerprint(self._secret, row_id, content, request.reply_to or "", *carried)
+            if temp_id
+            else b"",
             reply_to=request.reply_to,
+            media_id=request.media_id,
             mentions=await self._mentions(room, content),
         )
         key = self._vault.known_key(room.id) or await self._vault.key_of(room.id)
-        return replace(row, sealed=key.seal(row.place, content.encode())), content
+        return replace(row, sealed=key.seal(row.place, content.encode())), content, attached
+
+    async def _attach(self, room: Room, caller: Caller, request: SendMessage, row_id: str) -> Attached | None:
+        """A retry may come after its message was deleted, and the upload with it; its own first try counts."""
+        if request.media_id is None:
+            if request.type != "text":
+                raise Invalid("Upload the image or file first, and name it by its mediaId", field="mediaId")
+            return None
+        try:
+            return await self._attachments.attach(room, caller, request, row_id)
+        except (Conflict, NotFound):
+            if row_id not in await self._journal.by_ids([row_id]):
+                raise
+            return None
 
     async def _require_answerable(self, room: Room, caller: Caller, row_id: str, reply_to: str) -> None:
         """A retry may come after the message it answers was deleted; its own first try counts."""
@@ -167,9 +191,9 @@ class Messages:
         """Only one's own; the old text is gone once the new one is stored. The same text again changes nothing."""
         room = await self._groups.require(caller, "message.edit_own", request.group_id)
         row = await self._log.require_message(room, caller, request.message_id)
-        if row.sender_id != caller.user_id or row.type != "text":
+        if row.sender_id != caller.user_id or row.type == "system":
             raise Forbidden("Only the author edits a message")
-        content = checked_content(request.content)
+        content = checked_content(request.content, may_be_empty=row.media_id is not None)
         (before,) = await self._rendering.messages([row])
         if content == before.content:
             head = self._rooms.head(room.id)
@@ -178,7 +202,8 @@ class Messages:
         edited = replace(row, rev=row.rev + 1, updated_at=now, mentions=await self._mentions(room, content))
         key = await self._vault.key_of(room.id)
         edited = replace(edited, sealed=key.seal(edited.place, content.encode()))
-        message = message_shape(edited, caller.user, content)
+        shown = {"media_url": before.media_url, "media_metadata": before.media_metadata}
+        message = message_shape(edited, caller.user, content).model_copy(update=shown)
 
         def event(stored: Row) -> Shape:
             self._refresh_last(room, edited)
@@ -214,8 +239,11 @@ class Messages:
             return self._deleted(row, stored.seq, caller.user_id)
 
         facts = {"messageId": row.id, "messageSeq": row.seq}
-        change = self._journal.marked_deleted(gone, self._clock() + self._deleted_retention)
-        happening = Happening(action, "delete", facts, [change], "message_deleted", event)
+        erase_at = self._clock() + self._deleted_retention
+        changes = [self._journal.marked_deleted(gone, erase_at)]
+        if row.media_id is not None:
+            changes.append(self._attachments.media.due(row.media_id, erase_at))
+        happening = Happening(action, "delete", facts, changes, "message_deleted", event)
         stored = await self._log.record(room, caller, happening)
         return self._deleted(row, stored.seq, caller.user_id)
 

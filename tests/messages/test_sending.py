@@ -181,11 +181,11 @@ class TestContent:
         await ana.sends(group, text)
         assert (await ana.reads(group))[-1]["content"] == text.strip()
 
-    async def test_images_and_files_are_refused_where_nothing_can_keep_them(self, people: People) -> None:
+    async def test_an_image_without_an_upload_is_refused(self, people: People) -> None:
         (ana,) = await people.connected("ana")
         group = await ana.creates_group()
         error = await ana.socket.refusal("send_message", groupId=group, content="x", type="image")
-        assert error["code"] == "capability_unavailable"
+        assert (error["code"], error["field"]) == ("invalid_payload", "mediaId")
 
 
 class TestRepliesAndMentions:
