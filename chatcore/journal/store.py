@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pymongo
-from bson import Binary, ObjectId
+from bson import ObjectId
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
@@ -27,6 +27,7 @@ INDEXES = (
     Index("erasures", (("dueAt", 1),)),
 )
 Document = dict[str, Any]
+NOTHING: Document = {}
 OVERTAKEN = "Somebody changed this message at the same moment; look again"
 
 
@@ -73,7 +74,10 @@ class JournalStore(Protocol):
 class MongoJournalStore:
     def __init__(self, database: AsyncDatabase[Document]):
         self._client = database.client
-        self._messages = database["messages"]
+        # Times without a zone, which `_row` gives them: the driver's own is written in Python and slow to render.
+        self._messages = database["messages"].with_options(
+            codec_options=database.codec_options.with_options(tz_aware=False)
+        )
         self._confirmed = self._messages.with_options(read_concern=ReadConcern("majority"))
         self._erasures = database["erasures"]
         self._abandoned: list[Any] = []
@@ -219,7 +223,7 @@ def _document(row: Row) -> Document:
     if row.sealed is not None:
         document["sealed"] = _sealed_document(row.sealed)
     optional: Document = {
-        "fp": row.fingerprint and Binary(row.fingerprint),
+        "fp": row.fingerprint,
         "replyTo": row.reply_to and ObjectId(row.reply_to),
         "mediaId": row.media_id and ObjectId(row.media_id),
         "mentions": list(row.mentions),
@@ -229,32 +233,33 @@ def _document(row: Row) -> Document:
 
 
 def _sealed_document(sealed: Sealed) -> Document:
-    return {"v": sealed.v, "kv": sealed.kv, "n": Binary(sealed.n), "ct": Binary(sealed.ct)}
+    return {"v": sealed.v, "kv": sealed.kv, "n": sealed.n, "ct": sealed.ct}
 
 
 def _row(document: Document) -> Row:
-    sealed = document.get("sealed")
-    reply_to, media_id = document.get("replyTo"), document.get("mediaId")
+    """From a document with times without a zone."""
+    get = document.get
+    sealed, reply_to, media_id, edited_at = get("sealed"), get("replyTo"), get("mediaId"), get("editedAt")
     return Row(
         id=str(document["_id"]),
         group_id=str(document["groupId"]),
         kind=document["kind"],
         sender_id=document["senderId"],
-        created_at=document["createdAt"],
+        created_at=document["createdAt"].replace(tzinfo=UTC),
         seq=document["seq"],
         n=document["n"],
         p=document["p"],
-        type=document.get("type", ""),
-        sealed=Sealed(sealed["v"], sealed["kv"], bytes(sealed["n"]), bytes(sealed["ct"])) if sealed else None,
-        rev=document.get("rev", 0),
-        fingerprint=bytes(document.get("fp", b"")),
+        type=get("type", ""),
+        sealed=Sealed(sealed["v"], sealed["kv"], sealed["n"], sealed["ct"]) if sealed else None,
+        rev=get("rev", 0),
+        fingerprint=get("fp", b""),
         reply_to=str(reply_to) if reply_to else None,
         media_id=str(media_id) if media_id else None,
-        mentions=tuple(document.get("mentions", ())),
-        reactions={emoji: count for emoji, count in document.get("reactions", {}).items() if count > 0},
-        is_deleted=document.get("isDeleted", False),
-        updated_at=document.get("editedAt"),
-        data=document.get("data", {}),
+        mentions=tuple(get("mentions", ())),
+        reactions={emoji: count for emoji, count in get("reactions", NOTHING).items() if count > 0},
+        is_deleted=get("isDeleted", False),
+        updated_at=edited_at.replace(tzinfo=UTC) if edited_at else None,
+        data=get("data") or {},
     )
 
 

@@ -8,7 +8,7 @@ from chatcore.journal.rows import Head, Row
 from chatcore.journal.store import JournalStore
 
 SYNC_EVENTS = 200
-MAX_WINDOWS = 8
+LEAST_WINDOW = 8
 WIDEST_WINDOW = 800
 
 
@@ -32,25 +32,28 @@ class LogReader:
 
     async def _upward(self, group_id: str, after: int, end: int, limit: int) -> tuple[list[Row], bool]:
         found: list[Row] = []
-        width = limit
+        width = limit + 1
         while after < end and len(found) <= limit:
             rows = await self._journal.window(group_id, after, min(end, after + width))
-            found += [row for row in rows if row.shown]
-            after, width = min(end, after + width), min(width * 2, WIDEST_WINDOW)
+            shown = [row for row in rows if row.shown]
+            found += shown
+            after, width = min(end, after + width), _next_width(width, len(shown), limit + 1 - len(found))
         return found[:limit], len(found) > limit
 
     async def _downward(self, group_id: str, top: int, floor: int, limit: int) -> tuple[list[Row], bool]:
-        """From `top` down; the window widens where the log holds few messages."""
+        """From `top` down. Where nothing is hidden the ordinal of a message tells whether others precede it; above
+        somebody's floor only one message more does."""
+        wanted = limit if floor == 0 else limit + 1
         found: list[Row] = []
-        width = limit
-        while top > floor and len(found) <= limit:
+        width = wanted
+        while top > floor and len(found) < wanted:
             bottom = max(floor, top - width)
             rows = await self._journal.window(group_id, bottom, top)
-            found = [row for row in rows if row.shown] + found
-            top, width = bottom, min(width * 2, WIDEST_WINDOW)
-            if len(found) == limit and floor == 0:
-                return found, found[0].p > 1
-        return found[-limit:], len(found) > limit
+            shown = [row for row in rows if row.shown]
+            found = shown + found
+            top, width = bottom, _next_width(width, len(shown), wanted - len(found))
+        page = found[-limit:]
+        return page, len(found) > limit or (floor == 0 and bool(page) and page[0].p > 1)
 
     async def _top_of_page(self, group_id: str, head: Head, limit: int, page: int) -> int:
         """The `seq` of the newest message of a page: a search over `p`, which grows by one with each message shown."""
@@ -91,3 +94,10 @@ class LogReader:
         group_id: str, events: list[LogEvent], head: Head, *, more: bool = False, resync: bool = False
     ) -> SyncedGroup:
         return SyncedGroup(group_id=group_id, events=events, latest_seq=head.seq, has_more=more, resync_required=resync)
+
+
+def _next_width(width: int, shown: int, missing: int) -> int:
+    """Wide enough for the messages still missing if the log holds half as many as it did in the last window."""
+    if shown == 0:
+        return min(width * 2, WIDEST_WINDOW)
+    return min(max(2 * missing * width // shown, LEAST_WINDOW), WIDEST_WINDOW)

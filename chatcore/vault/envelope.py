@@ -38,7 +38,7 @@ class Place:
         """Length-prefixed fields, so that no two places share their bytes."""
         fields = (self.group_id, self.item_id, self.sender_id, str(key_version), self.type, str(self.rev))
         encoded = [field.encode() for field in fields]
-        return b"".join(len(field).to_bytes(4, "big") + field for field in encoded)
+        return b"".join([len(field).to_bytes(4, "big") + field for field in encoded])
 
 
 class GroupKey:

@@ -2,6 +2,7 @@ import pytest
 
 from chatcore.journal import store as journal_store
 from chatcore.journal.ids import new_id
+from chatcore.journal.recent import RecentRows
 from chatcore.journal.store import JournalStore, MemoryJournalStore, MongoJournalStore
 from chatcore.mongo import Mongo
 from tests.journal.log import NOW, Process, UnreliableStore
@@ -13,11 +14,13 @@ async def database_store(mongo: Mongo) -> MongoJournalStore:
     return MongoJournalStore(mongo.database)
 
 
-@pytest.fixture(params=["memory", "database"])
+@pytest.fixture(params=["memory", "recent", "database"])
 def store(request: pytest.FixtureRequest) -> JournalStore:
-    """The suite runs on the store in memory and on the database."""
+    """The suite runs on the store in memory, alone and behind recent rows, and on the database."""
     if request.param == "memory":
         return MemoryJournalStore()
+    if request.param == "recent":
+        return RecentRows(MemoryJournalStore())
     store: JournalStore = request.getfixturevalue("database_store")
     return store
 

@@ -3,13 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pymongo
 import pytest
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from chatcore import app
 from chatcore.app import Core, open_core
 from chatcore.contract.groups import CreateGroup, GroupPath
 from chatcore.contract.messages import SendMessage
@@ -131,5 +131,5 @@ async def test_the_recheck_costs_nothing_while_nothing_is_in_doubt(core: Core) -
     await send(core, await group_of(core, "ana"), "ana", 1)
     COUNTED.seen.clear()
     await core.writer.recheck()
-    await core.rooms.checkpoint(app._now())
+    await core.rooms.checkpoint(datetime.now(UTC))
     assert COUNTED.seen == {}
