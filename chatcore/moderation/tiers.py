@@ -1,0 +1,114 @@
+"""Three ways to look at a text, by cost: inside this process, a moderation model, a prompt."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from chatcore.ai.calls import Purpose, Served
+from chatcore.ai.prompts.versions import PromptVersion
+from chatcore.ai.provider.models import Models
+from chatcore.errors import Unavailable
+from chatcore.models.first_tier import FirstTier
+from chatcore.models.moderation import OPENAI_NAMES
+from chatcore.moderation.records import Evidence, Span, Subject, TierName
+
+FUNCTION: Final = "ModerateMessage"
+DEADLINE_SECONDS: Final = 3.0
+HATEFUL: Final = ("racial", "religious", "sexual orientation", "mental", "physical")
+RULES: Final = Served("rules", "first-tier", True, "", 0.0, 0, 0, 0.0)
+
+
+class FirstLook:
+    """Known words and linear heads in this process: no wait, no call. Loaded once, in a thread."""
+
+    only_gray = False
+
+    def __init__(self, load: Callable[[], FirstTier] | None = None):
+        self._load = load
+        self._tier: FirstTier | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self._tier is not None
+
+    async def prepare(self) -> None:
+        """Raises ModelFileRefused."""
+        load = self._load or FirstTier.load
+        self._tier = await asyncio.to_thread(load)
+
+    def look_now(self, text: str) -> Evidence | None:
+        """None until it is loaded."""
+        if self._tier is None:
+            return None
+        found = self._tier.look(text)
+        spans = tuple(Span(each.start, each.end, family(each.category), each.severity) for each in found.matches)
+        scores = {OPENAI_NAMES.get(head, head): score for head, score in found.scores.items()}
+        return Evidence("first", scores, spans, RULES.model)
+
+    async def look(self, text: str, subject: Subject) -> Evidence:
+        seen = self.look_now(text)
+        if seen is None:
+            raise Unavailable("The first tier is still being loaded")
+        return seen
+
+
+class Judging:
+    """A tier that remembers who served it, for one decision."""
+
+    def __init__(self) -> None:
+        self.served: Served | None = None
+
+
+class ModelTier(Judging):
+    """`/v1/moderations` of the ladder: the provider's model, else the embedded heads."""
+
+    only_gray = False
+
+    def __init__(self, models: Models, *, deadline_seconds: float = DEADLINE_SECONDS):
+        super().__init__()
+        self._models = models
+        self._deadline = deadline_seconds
+
+    async def look(self, text: str, subject: Subject) -> Evidence:
+        called = await self._models.moderate([text], purpose(subject, self._deadline))
+        self.served = called.served
+        tier: TierName = "embedded" if called.served.degraded else "provider"
+        return Evidence(tier, called.value[0], model=called.served.model)
+
+
+class PromptTier(Judging):
+    """The BAML function. Of its answer only the scores are believed; what happens is decided here."""
+
+    def __init__(
+        self,
+        models: Models,
+        version: PromptVersion | None = None,
+        *,
+        only_gray: bool = True,
+        deadline_seconds: float = DEADLINE_SECONDS,
+    ):
+        super().__init__()
+        self.only_gray = only_gray
+        self._models = models
+        self._version = version
+        self._deadline = deadline_seconds
+
+    async def look(self, text: str, subject: Subject) -> Evidence:
+        asked = purpose(subject, self._deadline)
+        called = await self._models.call(FUNCTION, {"text": text}, asked, version=self._version)
+        self.served = called.served
+        scores = {str(row["category"]): float(row["score"]) for row in called.value.get("categories", [])}
+        tier: TierName = "embedded" if called.served.degraded else "prompt"
+        return Evidence(tier, scores, model=called.served.model)
+
+
+def purpose(subject: Subject, deadline_seconds: float) -> Purpose:
+    """On behalf of the server: nobody can opt out of it for oneself; a group can keep its texts from all models."""
+    return Purpose("moderation", group_id=subject.group_id, group_ai=subject.ai, deadline_seconds=deadline_seconds)
+
+
+def family(lexicon_category: str) -> str:
+    """The word list's names as moderation's."""
+    if lexicon_category.startswith(HATEFUL):
+        return "hate"
+    return "sexual" if lexicon_category.startswith("sexual anatomy") else "harassment"
