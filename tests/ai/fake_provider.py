@@ -345,7 +345,10 @@ ANSWERS: dict[str, Callable[[Input], Any]] = {
         "confidence": 0.7,
     },
     "DetectLanguage": lambda told: {"language": "en", "confidence": 0.99},
-    "Translate": lambda told: {"translation": f"<{told.get('target_language', '')}> {told.get('text', '')}"},
-    "JudgeReply": lambda told: {"score": 4, "reason": "It answers the question."},
-    "JudgeModeration": lambda told: {"agrees": True, "reason": "Nothing in it harms anybody."},
+    "Translate": lambda told: {
+        "translated_text": f"<{told.get('target_language', '')}> {told.get('text', '')}",
+        "source_language": told.get("source_language", "en"),
+    },
+    "JudgeReply": lambda told: {"score": 0.8, "faults": [], "reason": "It answers the question."},
+    "JudgeModeration": lambda told: {"verdict": "right", "category": "none", "reason": "Nothing in it harms anybody."},
 }
