@@ -6,6 +6,7 @@
 import ipaddress
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -207,6 +208,12 @@ class Settings(BaseSettings):
     )
     chatcore_token: SecretStr = Field(SecretStr(""), description="their token there; empty: `--as NAME` asks for one")
 
+    # workbench
+    chatcore_data_dir: Path | None = Field(
+        None, description="folder of public labelled data; empty: only the small corpus inside the package"
+    )
+    chatcore_runs: Path = Field(Path("runs"), description="where `python -m pipelines` keeps runs and reports")
+
     @field_validator(
         "authorized_parties", "allowed_origins", "socket_io_cors_origins", "trusted_proxies", mode="before"
     )
@@ -327,6 +334,11 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def named_variables(names: Iterable[str]) -> dict[str, str]:
+    """Those of these variables that are set: for specs that name variables themselves, and for child processes."""
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def load_settings(**overrides: object) -> Settings:

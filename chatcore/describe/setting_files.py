@@ -19,6 +19,7 @@ SECTIONS: Final = {
     "allowed_origins": "Clients and limits",
     "trusted_proxies": "Operation",
     "chatcore_url": "Command-line tools",
+    "chatcore_data_dir": "Workbench",
 }
 
 
