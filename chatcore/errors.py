@@ -8,6 +8,7 @@ ChatError
 │   ├── MessageTooLong      message_too_long    400
 │   ├── PayloadTooLarge     payload_too_large   413
 │   ├── UnsupportedMedia    unsupported_media   415
+│   ├── RangeNotSatisfiable range_not_satisfiable 416  the range lies behind the end
 │   └── HeadersTooLarge     headers_too_large   431
 ├── Unauthenticated         token_invalid       401
 │   ├── TokenMissing        token_missing       401
@@ -80,6 +81,10 @@ class PayloadTooLarge(Invalid):
 
 class UnsupportedMedia(Invalid):
     code, status, title = "unsupported_media", 415, "The server does not take this content type"
+
+
+class RangeNotSatisfiable(Invalid):
+    code, status, title = "range_not_satisfiable", 416, "The range lies behind the end of the file"
 
 
 class HeadersTooLarge(Invalid):

@@ -219,7 +219,7 @@ class Media:
 
         def read(start: int, stop: int) -> AsyncIterator[bytes]:
             if not record.sealing:
-                return self.objects.read(key, start, stop)
+                return _exactly(stop - start, self.objects.read(key, start, stop))
             span = Span(start, stop, size)
             pieces = self.objects.read(key, span.sealed_start, span.sealed_stop)
             return opened_span(ChunkSeal(secrets.key, record.group_id, record.id, variant), span, pieces)
@@ -299,6 +299,15 @@ class _Turn:
             self._under_way[self._uploader_id] = left
         else:
             del self._under_way[self._uploader_id]
+
+
+async def _exactly(size: int, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Raises ObjectMissing where they are fewer."""
+    async for piece in pieces:
+        size -= len(piece)
+        yield piece
+    if size:
+        raise ObjectMissing("a stored object ends early")
 
 
 def _packed(secrets: Secrets) -> bytes:

@@ -24,11 +24,13 @@ from chatcore.errors import (
     UnsupportedMedia,
 )
 from chatcore.identity.sessions import Connection as Sign
-from chatcore.limits import RateLimits, address_key
+from chatcore.limits import Bucket, RateLimits, address_key
 from chatcore.logs import bind_correlation, caller_hash, get_logger
 from chatcore.metrics import Metrics
+from chatcore.ports import Caller
 from chatcore.transport.addresses import PeerAddresses
 from chatcore.transport.failures import as_refusal, new_correlation_id, parse, problem
+from chatcore.transport.media import MediaRoutes
 from chatcore.transport.ops import Ops
 
 log = get_logger("http")
@@ -48,6 +50,7 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Server": "chatcore",
 }
+ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Range"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -72,6 +75,7 @@ class HttpApi:
         self._addresses = addresses
         self._origins = origins
         self._production = production
+        self._media = MediaRoutes(services.attachments, admit=self._admit, add_headers=self._add_headers)
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._funnel], client_max_size=MAX_BODY_BYTES)
@@ -82,6 +86,7 @@ class HttpApi:
             app.router.add_post(f"{prefix}/auth/login", self._login)
             app.router.add_post(f"{prefix}/auth/dev-token", self._dev_token)
             app.router.add_post(f"{prefix}/webhooks/clerk", self._clerk)
+            self._media.add_routes(app, prefix)
         self._ops.add_routes(app)
         return app
 
@@ -95,14 +100,19 @@ class HttpApi:
 
     async def _answer(self, command: Command, request: web.Request) -> web.StreamResponse:
         assert command.rest is not None
+        caller = await self._admit(request, command.limit)
+        shape = parse(command.request, await _payload(request, command))
+        reply = await command.answer(self._services, caller, shape)
+        return _json(reply, command.rest.status)
+
+    async def _admit(self, request: web.Request, bucket: Bucket) -> Caller:
+        """Who asks, where the token is good and the rate allows it."""
         signed = await self._services.identity.authenticate(_bearer(request), self._sign(request))
         caller = signed.caller(address=self._addresses.of(request), correlation_id=request["correlation_id"])
         request["caller"] = caller
         self._limits.require("rest", caller.user_id)
-        self._limits.require(command.limit, caller.user_id)
-        shape = parse(command.request, await _payload(request, command))
-        reply = await command.answer(self._services, caller, shape)
-        return _json(reply, command.rest.status)
+        self._limits.require(bucket, caller.user_id)
+        return caller
 
     def _sign(self, request: web.Request) -> Sign:
         return Sign(address=self._addresses.of(request), user_agent=request.headers.get("User-Agent", "")[:256])
@@ -153,7 +163,7 @@ class HttpApi:
             status=204,
             headers={
                 "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
-                "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
+                "Access-Control-Allow-Headers": ALLOWED_HEADERS,
                 "Access-Control-Max-Age": "600",
             },
         )
@@ -182,7 +192,9 @@ class HttpApi:
         origin = request.headers.get("Origin")
         if origin and ("*" in self._origins or origin in self._origins):
             response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = "X-Correlation-Id, Retry-After"
+            response.headers["Access-Control-Expose-Headers"] = (
+                "Content-Disposition, Content-Range, ETag, Retry-After, X-Correlation-Id"
+            )
         response.headers.add("Vary", "Origin")
 
     def _count(self, request: web.Request, refusal: ChatError) -> None:
