@@ -1,0 +1,5 @@
+import { html } from "../lib.js";
+
+export function Operations() {
+  return html`<main class="page"></main>`;
+}
