@@ -64,7 +64,7 @@ class Metrics:
         self.ai_calls = self._counter("ai_calls", "Model calls by task and outcome.", "task", "outcome")
         self.ai_seconds = self._histogram("ai_seconds", "Model calls by task.", "task", buckets=_MODEL_SECONDS)
         self.ai_tokens = self._counter("ai_tokens", "Tokens by task and direction.", "task", "direction")
-        self.ai_breaker_open = self._gauge("ai_breaker_open", "1 while calls to the model are suspended.")
+        self.ai_breaker_open = self._gauge("ai_breaker_open", "Endpoints of models to which calls are suspended.")
 
         self.loop_lag_seconds = self._histogram("loop_lag_seconds", "How late the event loop wakes a sleeper.")
         self.rss_bytes = self._gauge("rss_bytes", "Resident memory of the server process.")
