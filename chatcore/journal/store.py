@@ -28,6 +28,8 @@ INDEXES = (
 )
 Document = dict[str, Any]
 NOTHING: Document = {}
+NO_VECTOR = {"embedding": 0}  # search keeps it beside the message; it is larger than the rest of the row
+WITHOUT_VECTOR = {"$unset": {"embedding": ""}}  # it is of the old text
 OVERTAKEN = "Somebody changed this message at the same moment; look again"
 
 
@@ -142,7 +144,7 @@ class MongoJournalStore:
 
     @translate_errors
     async def window(self, group_id: str, after: int, up_to: int) -> list[Row]:
-        found = self._messages.find({"groupId": ObjectId(group_id), "seq": {"$gt": after, "$lte": up_to}})
+        found = self._messages.find({"groupId": ObjectId(group_id), "seq": {"$gt": after, "$lte": up_to}}, NO_VECTOR)
         rows = [_row(document) for document in await found.to_list()]
         rows.sort(key=lambda row: row.seq)
         return rows
@@ -152,7 +154,9 @@ class MongoJournalStore:
         wanted = [ObjectId(id_) for id_ in ids]
         if not wanted:
             return {}
-        rows = [_row(document) for document in await self._confirmed.find({"_id": {"$in": wanted}}).to_list()]
+        rows = [
+            _row(document) for document in await self._confirmed.find({"_id": {"$in": wanted}}, NO_VECTOR).to_list()
+        ]
         return {row.id: row for row in rows}
 
     @translate_errors
@@ -170,7 +174,7 @@ class MongoJournalStore:
 
         async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
             same = {"_id": ObjectId(row.id), "rev": row.rev - 1, "isDeleted": False}
-            outcome = await self._messages.update_one(same, {"$set": fields}, session=session)
+            outcome = await self._messages.update_one(same, {"$set": fields} | WITHOUT_VECTOR, session=session)
             if outcome.matched_count == 0:
                 raise Conflict(OVERTAKEN)
 
@@ -180,7 +184,7 @@ class MongoJournalStore:
         async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
             fields = {"isDeleted": True, "editedAt": row.updated_at}
             there = {"_id": ObjectId(row.id), "isDeleted": False}
-            outcome = await self._messages.update_one(there, {"$set": fields}, session=session)
+            outcome = await self._messages.update_one(there, {"$set": fields} | WITHOUT_VECTOR, session=session)
             if outcome.matched_count == 0:
                 raise Conflict(OVERTAKEN)
             await self._erasures.insert_one({"_id": ObjectId(row.id), "dueAt": erase_at}, session=session)

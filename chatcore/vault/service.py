@@ -2,6 +2,7 @@
 
 import os
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Protocol
 
 from chatcore.vault.envelope import GroupKey, Place, SealBroken, Sealed
@@ -40,6 +41,10 @@ class Vault:
         """The newest key where it was used lately: no waiting."""
         versions = self._keys.get(group_id)
         return versions[max(versions)] if versions else None
+
+    async def versions(self, group_id: str) -> Mapping[int, GroupKey]:
+        """Every key of a group that is there, for opening much at once, also in another thread."""
+        return dict(self._keys.get(group_id) or await self._load(group_id))
 
     async def open(self, place: Place, sealed: Sealed) -> bytes:
         """Raises SealBroken where the key is gone or the tag does not fit."""

@@ -1,0 +1,179 @@
+"""Which messages of one group hold the words of a query: an inverted index in memory, ranked by BM25.
+
+A word counts as a whole, or, less, where most of its pieces stand in the message ("plan" in "planning", "meetings" for
+"meeting"). Not SQLite's full-text search: its trigrams do not find the two characters that most Chinese words have, and
+its ranking takes time with every row that holds any word. A query here costs a few array operations for each word.
+
+The index is a row of immutable segments, merged as they grow; a message that is edited or deleted dies in place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatcore.ai.search.features import Features, Keys, Numbers, features_of
+
+Scores = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+SATURATION: Final = 1.2  # k1 of BM25
+LENGTH_SHARE: Final = 0.5  # b of BM25; chat messages are short, so length says less than in documents
+PART_WEIGHT: Final = 0.5  # of a word's pieces against the word itself
+LEAST_PART: Final = 0.7  # share of a word's pieces below which the word does not count as there
+COMMON_SHARE: Final = 0.05  # of the messages; a word that stands in more of them is looked for as a whole only
+MOST_WORDS: Final = 48  # of a query; the rarest are taken
+MERGE_FACTOR: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Postings of some messages: `slots[starts[i]:starts[i + 1]]` hold `keys[i]`, `times` as often each."""
+
+    keys: Keys
+    starts: NDArray[np.int64]
+    slots: Numbers
+    times: NDArray[np.uint8]
+
+    @property
+    def bytes(self) -> int:
+        return self.keys.nbytes + self.starts.nbytes + self.slots.nbytes + self.times.nbytes
+
+    def find(self, key: np.uint64) -> tuple[Numbers, NDArray[np.uint8]]:
+        at = int(np.searchsorted(self.keys, key))
+        if at == len(self.keys) or self.keys[at] != key:
+            return self.slots[:0], self.times[:0]
+        low, high = int(self.starts[at]), int(self.starts[at + 1])
+        return self.slots[low:high], self.times[low:high]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryWord:
+    """One term of a query with the pieces it has; ideographs have none."""
+
+    term: np.uint64
+    pieces: Keys
+
+
+class KeywordIndex:
+    """Slots are numbered by the caller, upwards from 0. Not safe for several threads at once."""
+
+    def __init__(self) -> None:
+        self._segments: list[Segment] = []
+        self._lengths: NDArray[np.uint16] = np.zeros(0, np.uint16)
+
+    @property
+    def bytes(self) -> int:
+        return sum(segment.bytes for segment in self._segments) + self._lengths.nbytes
+
+    def add(self, texts: Sequence[str]) -> None:
+        """The texts take the next slots."""
+        if not texts:
+            return
+        features = features_of(texts)
+        lengths = np.bincount(features.term_texts, minlength=len(texts)).clip(0, 65_535).astype(np.uint16)
+        keys = np.concatenate([features.terms, features.pieces])
+        slots = np.concatenate([features.term_texts, features.piece_texts]) + np.int32(len(self._lengths))
+        self._segments.append(_segment(keys, slots))
+        self._lengths = np.concatenate([self._lengths, lengths])
+        self._merge()
+
+    def score(self, query: str, alive: Bools) -> Scores:
+        """One number for each slot, 0 where none of the words is there; `alive` says which slots count."""
+        scores = np.zeros(len(self._lengths), np.float32)
+        count = int(alive.sum())
+        if not count:
+            return scores
+        typical = max(1.0, float(self._lengths[alive].mean()))
+        norms = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * self._lengths / typical)
+        for word in self._rarest(query_words(query)):
+            scores += self._score_word(word, norms.astype(np.float32), count)
+        scores[~alive] = 0
+        return scores
+
+    def _score_word(self, word: QueryWord, norms: Scores, count: int) -> Scores:
+        frequency = self._frequency(word.term)
+        if len(word.pieces) and frequency < COMMON_SHARE * count:
+            scores = self._score_parts(word.pieces, count)
+        else:
+            scores = np.zeros(len(norms), np.float32)
+        for_whole = _weight(frequency, count)
+        for segment in self._segments:
+            slots, times = segment.find(word.term)
+            often = times.astype(np.float32)
+            whole = for_whole * often * (SATURATION + 1) / (often + norms[slots])
+            scores[slots] = np.maximum(scores[slots], whole)
+        return scores
+
+    def _score_parts(self, pieces: Keys, count: int) -> Scores:
+        """By the share of the pieces that are there; as rare as the rarest piece makes it at most."""
+        shares = np.zeros(len(self._lengths), np.float32)
+        least = len(self._lengths)
+        for piece in pieces:
+            least = min(least, self._frequency(piece))
+            for segment in self._segments:
+                shares[segment.find(piece)[0]] += 1
+        shares /= len(pieces)
+        shares[shares < LEAST_PART] = 0
+        return shares * shares * np.float32(PART_WEIGHT * _weight(least, count))
+
+    def _frequency(self, key: np.uint64) -> int:
+        return sum(len(segment.find(key)[0]) for segment in self._segments)
+
+    def _rarest(self, words: list[QueryWord]) -> list[QueryWord]:
+        if len(words) <= MOST_WORDS:
+            return words
+        return sorted(words, key=lambda word: self._frequency(word.term) or len(self._lengths))[:MOST_WORDS]
+
+    def _merge(self) -> None:
+        while len(self._segments) > 1 and len(self._segments[-2].slots) < MERGE_FACTOR * len(self._segments[-1].slots):
+            right, left = self._segments.pop(), self._segments.pop()
+            self._segments.append(_merged(left, right))
+
+
+def query_words(query: str) -> list[QueryWord]:
+    """Each different word once, in order."""
+    features = features_of([query])
+    found: dict[int, QueryWord] = {}
+    pieces = _pieces_by_word(features)
+    for number, term in enumerate(features.terms):
+        word_pieces = pieces[number] if number < len(pieces) else features.pieces[:0]
+        found.setdefault(int(term), QueryWord(term, word_pieces))
+    return list(found.values())
+
+
+def _pieces_by_word(features: Features) -> list[Keys]:
+    count = len(features.word_terms)
+    bounds = np.searchsorted(features.piece_words, np.arange(count + 1))
+    return [np.unique(features.pieces[bounds[word] : bounds[word + 1]]) for word in range(count)]
+
+
+def _weight(frequency: int, count: int) -> float:
+    """BM25's weight of rarity, never below zero."""
+    return float(np.log1p((max(0, count - frequency) + 0.5) / (frequency + 0.5)))
+
+
+def _segment(keys: Keys, slots: Numbers) -> Segment:
+    order = np.lexsort((slots, keys))
+    keys, slots = keys[order], slots[order]
+    fresh = np.ones(len(keys), bool)
+    fresh[1:] = (keys[1:] != keys[:-1]) | (slots[1:] != slots[:-1])
+    firsts = np.flatnonzero(fresh)
+    times = np.diff(firsts, append=len(keys)).clip(0, 255).astype(np.uint8)
+    return _with_starts(keys[firsts], slots[firsts], times)
+
+
+def _with_starts(keys: Keys, slots: Numbers, times: NDArray[np.uint8]) -> Segment:
+    firsts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.zeros(0, np.int64)
+    return Segment(keys[firsts], np.append(firsts, len(keys)).astype(np.int64), slots, times)
+
+
+def _merged(left: Segment, right: Segment) -> Segment:
+    """All slots of the left one come before those of the right one, so a stable sort keeps them in order."""
+    keys = np.concatenate([np.repeat(part.keys, np.diff(part.starts)) for part in (left, right)])
+    order = np.argsort(keys, kind="stable")
+    slots = np.concatenate([left.slots, right.slots])[order]
+    times = np.concatenate([left.times, right.times])[order]
+    return _with_starts(keys[order], slots, times)
