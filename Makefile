@@ -14,7 +14,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-$(subst $(space),-,$(subst $(comma),-,$(EXTRAS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve dev test check format describe soak bench coverage lock clean
+.PHONY: help setup serve dev test check infrastructure format describe soak bench coverage lock clean
 
 help: ## List every habit
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,14 @@ check: setup ## Format, lint, types, import rules, generated files: what CI runs
 	if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/nbstripout --verify --keep-id \
 		--extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution" notebooks/*.ipynb || failed=1; fi; \
 	exit $$failed
+
+infrastructure: setup ## Check Terraform, Dockerfile and workflows with checkov, in an environment of its own
+	@[ -x .checkov/bin/checkov ] || { $(PYTHON) -m venv .checkov && { \
+		$(BIN)/python -m uv pip install --quiet --python .checkov/bin/python -r terraform/checkov.lock || \
+		.checkov/bin/python -m pip install --quiet --disable-pip-version-check -r terraform/checkov.lock; }; }
+	@.checkov/bin/checkov --config-file .checkov.yaml --directory . 2>/dev/null
+	@if command -v terraform >/dev/null; then terraform -chdir=terraform fmt -check -recursive; \
+		else echo "terraform is not installed: its own fmt and validate were not run."; fi
 
 format: setup ## Format the code and apply safe lint fixes
 	@$(BIN)/ruff check --fix --exit-zero --quiet .

@@ -124,6 +124,10 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="`k2:<base64>,k1:<base64>`: the first wraps, all unwrap; instead of `ENCRYPTION_SECRET_KEY`",
     )
+    kms_key_id: str = Field(
+        "", description="an AWS KMS key that seals the first master key; the two variables above then only unwrap"
+    )
+    kms_endpoint_url: str = Field("", description="another server that speaks KMS; empty: AWS")
     deleted_retention_days: int = Field(
         30, ge=0, le=3650, description="deleted content stays sealed for moderation this long, then is erased"
     )
@@ -318,8 +322,8 @@ class Settings(BaseSettings):
     def _production_problems(self) -> list[str]:
         found: list[str] = []
         key, ring = self.encryption_secret_key.get_secret_value(), self.master_keys.get_secret_value()
-        if not key and not ring:
-            found.append("ENCRYPTION_SECRET_KEY (or MASTER_KEYS) must be set in production")
+        if not key and not ring and not self.kms_key_id:
+            found.append("ENCRYPTION_SECRET_KEY (or MASTER_KEYS or KMS_KEY_ID) must be set in production")
         if key and (key.lower().startswith(_PLACEHOLDERS) or len(set(key)) < 10):
             found.append("ENCRYPTION_SECRET_KEY looks like a placeholder; make one with `openssl rand -base64 32`")
         if "*" in self.allowed_origins or "*" in self.socket_io_cors_origins:

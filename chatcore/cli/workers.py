@@ -155,7 +155,12 @@ def _reserve(host: str, port: int) -> socket.socket:
 
 async def _database(settings: Settings, stack: AsyncExitStack) -> str:
     """The URI of the embedded one, or nothing where the workers read theirs from the settings."""
-    if not (settings.encryption_secret_key.get_secret_value() or settings.master_keys.get_secret_value()):
+    given = (
+        settings.encryption_secret_key.get_secret_value(),
+        settings.master_keys.get_secret_value(),
+        settings.kms_key_id,
+    )
+    if not any(given):
         local_master_key(settings.chatcore_home)  # before several want to make it
     if not settings.embedded_database:
         return ""

@@ -71,15 +71,18 @@ def _bound(group_id: str, version: int) -> bytes:
     return f"chatcore group key|{group_id}|{version}".encode()
 
 
-def ring_from(encryption_secret_key: str, master_keys: str, salt: bytes) -> MasterKeys:
-    """From the settings' texts. Raises ValueError that names the variable and never the value."""
+def ring_from(
+    encryption_secret_key: str, master_keys: str, salt: bytes, *, first: dict[str, bytes] | None = None
+) -> MasterKeys:
+    """From the settings' texts, after `first`. Raises ValueError that names the variable and never the value."""
+    ring = dict(first or {})
     if master_keys:
-        ring: dict[str, bytes] = {}
         for part in master_keys.split(","):
             kid, _, text = part.strip().partition(":")
             key = decoded_key(text)
             if not kid or key is None:
                 raise ValueError("MASTER_KEYS must read name:base64 of 32 bytes, separated by commas")
             ring[kid] = key
-        return MasterKeys(ring)
-    return MasterKeys({"k1": decoded_key(encryption_secret_key) or stretch(encryption_secret_key, salt)})
+    elif encryption_secret_key:
+        ring["k1"] = decoded_key(encryption_secret_key) or stretch(encryption_secret_key, salt)
+    return MasterKeys(ring)

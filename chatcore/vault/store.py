@@ -81,6 +81,17 @@ class MongoSecrets:
         row = await self._once(name, {"kid": fresh.kid, "nonce": fresh.nonce, "wrapped": fresh.wrapped})
         return masters.unwrap(WrappedKey(name, 1, row["kid"], bytes(row["nonce"]), bytes(row["wrapped"])))
 
+    @translate_errors
+    async def sealed_master(self, name: str) -> bytes | None:
+        """A master key as somebody else sealed it, such as AWS KMS."""
+        row = await self._meta.find_one({"_id": f"master:{name}"})
+        return None if row is None else bytes(row["sealed"])
+
+    @translate_errors
+    async def keep_sealed_master(self, name: str, sealed: bytes) -> bytes:
+        """The one that is kept from now on: where another process was first, its own."""
+        return bytes((await self._once(f"master:{name}", {"sealed": sealed}))["sealed"])
+
     async def _once(self, name: str, fresh: dict[str, Any]) -> dict[str, Any]:
         found = await self._meta.find_one({"_id": name})
         if found is None:
