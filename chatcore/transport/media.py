@@ -161,7 +161,7 @@ class _Form:
         self.group_id = parse(GroupPath, {"groupId": value.decode("utf-8", "replace")}).group_id
 
     async def _take_file(self, part: BodyPartReader) -> None:
-        self._name = part.filename
+        self._name = _as_named(part.filename)
         async for piece in _pieces(part):
             await self._spool.write(piece)
         await self._spool.finish()
@@ -171,6 +171,13 @@ class _Form:
             if name not in self._seen:
                 raise Invalid(f"The form has no field {name}", field=name)
         return self.group_id, self._name
+
+
+def _as_named(filename: str | None) -> str | None:
+    """Browsers write these three in percent and everything else as it is (HTML, 4.10.21.8)."""
+    for written, meant in (("%22", '"'), ("%0D", "\r"), ("%0A", "\n")):
+        filename = filename.replace(written, meant) if filename else filename
+    return filename
 
 
 async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:

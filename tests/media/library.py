@@ -103,7 +103,7 @@ def a_form(content: bytes, group_id: str, name: str = "it.bin", *, file_first: b
 
     def add_file() -> None:
         part = form.append(content, {"Content-Type": "application/octet-stream"})  # type: ignore[arg-type]
-        part.set_content_disposition("form-data", name="file", filename=name)
+        part.set_content_disposition("form-data", quote_fields=False, name="file", filename=name)
 
     def add_group() -> None:
         form.append(group_id).set_content_disposition("form-data", name="groupId")
