@@ -1,11 +1,12 @@
 """Rows of the decision ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from chatcore.ai.calls import Feature, Served
+from chatcore.vault.envelope import Sealed
 
 Mode = Literal["live", "shadow", "replay"]
 
@@ -17,6 +18,7 @@ class Decision:
     `decision_id` comes from `Ledger.new_id`. `input` and `output` are JSON objects and hold content: they are sealed
     with the group's key, or the server's own where there is no group. `user_id` is stored as a keyed hash. `prompt`
     is a version's id, "" where no prompt was used. `seq` is the log position of the message that was decided on.
+    `unreadable` is set where it is read back and its content is gone: erased, over the bound, or its key destroyed.
     """
 
     decision_id: str
@@ -42,3 +44,45 @@ class Decision:
     human: Mapping[str, Any] | None = None
     appeal: Mapping[str, Any] | None = None
     exposure: Mapping[str, Any] | None = None
+    unreadable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """As it lies in the database: content sealed or left out, the person hashed."""
+
+    decision: Decision
+    input: Sealed | None
+    output: Sealed | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`since <= at < until`; what is "" is not asked for."""
+
+    since: datetime
+    until: datetime
+    feature: str = ""
+    group_id: str = ""
+    prompt: str = ""
+    mode: str = ""
+    limit: int = 100
+
+
+class LedgerStore(Protocol):
+    async def add(self, rows: Sequence[StoredDecision]) -> None:
+        """A repeat after an unknown outcome adds nothing."""
+        ...
+
+    async def find(self, decision_id: str) -> StoredDecision | None: ...
+    async def window(self, query: Query) -> list[StoredDecision]:
+        """Newest first, without their sealed content."""
+        ...
+
+    async def add_outcomes(self, decision_id: str, outcomes: Mapping[str, Mapping[str, Any]]) -> bool:
+        """False where there is no such decision."""
+        ...
+
+    async def erase_group(self, group_id: str) -> None: ...
+    async def erase_person(self, person: str) -> None: ...
