@@ -3,7 +3,7 @@
 FIELDS: dict[str, str] = {
     "_id": "24 lower-case hexadecimal characters.",
     "after": "Exclusive log position: messages later than this `seq`.",
-    "aiModerated": "A model has looked at this message.",
+    "aiModerated": "Moderation changed this message; `moderation` says how.",
     "before": "Exclusive log position: messages earlier than this `seq`.",
     "code": "Stable; programs decide by it.",
     "content": "At most 4096 bytes of UTF-8 after trimming.",

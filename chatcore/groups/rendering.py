@@ -10,6 +10,7 @@ from chatcore.contract.messages import (
     Message,
     MessageDeleted,
     MessageUpdated,
+    ModerationMark,
     PinsChanged,
     ReactionChanged,
 )
@@ -51,11 +52,19 @@ def message_shape(
         reply_to=row.reply_to,
         mentions=list(row.mentions) or None if not gone else None,
         reactions=dict(row.reactions) or None if not row.is_deleted else None,
+        ai_moderated=row.mark is not None,
+        moderation=_marked(row),
         is_deleted=row.is_deleted,
         unavailable=True if unavailable else None,
         created_at=row.created_at,
         updated_at=row.updated_at or row.created_at,
     )
+
+
+def _marked(row: Row) -> ModerationMark | None:
+    if row.mark is None:
+        return None
+    return ModerationMark(action=row.mark.action, category=row.mark.category, decision_id=row.mark.decision_id)
 
 
 def group_shape(room: Room, head: Head, *, user_id: str | None = None, last: LastMessage | None = None) -> Group:

@@ -167,6 +167,9 @@ class RecentRows:
     def marked_deleted(self, row: Row, erase_at: datetime) -> Change:
         return self._store.marked_deleted(row, erase_at)
 
+    def restored(self, row: Row) -> Change:
+        return self._store.restored(row)
+
     def reaction_counted(self, message_id: str, emoji: str, before: int, step: int) -> Change:
         return self._store.reaction_counted(message_id, emoji, before, step)
 

@@ -10,6 +10,15 @@ from chatcore.vault.envelope import Place, Sealed
 Kind = Literal["message", "edit", "delete", "reaction", "pin", "membership", "group"]
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What moderation did to a message, and by which decision."""
+
+    action: Literal["mask", "block"]
+    category: str
+    decision_id: str
+
+
 @dataclass(slots=True)
 class Row:
     """One line of a group's log, as stored. Never changed once made: `replace` makes another.
@@ -39,6 +48,7 @@ class Row:
     reactions: dict[str, int] = field(default_factory=dict)
     is_deleted: bool = False
     updated_at: datetime | None = None
+    mark: Mark | None = None
     data: dict[str, Any] = field(default_factory=dict)
 
     @property

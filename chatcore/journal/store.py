@@ -18,7 +18,7 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError,
 from pymongo.read_concern import ReadConcern
 
 from chatcore.errors import Conflict
-from chatcore.journal.rows import Change, IdTaken, Inserted, Row, SeqTaken
+from chatcore.journal.rows import Change, IdTaken, Inserted, Mark, Row, SeqTaken
 from chatcore.mongo import DUPLICATE_KEY, OPERATION_MS, Index, translate_errors
 from chatcore.vault.envelope import Sealed
 
@@ -31,6 +31,7 @@ NOTHING: Document = {}
 NO_VECTOR = {"embedding": 0}  # search keeps it beside the message; it is larger than the rest of the row
 WITHOUT_VECTOR = {"$unset": {"embedding": ""}}  # it is of the old text
 OVERTAKEN = "Somebody changed this message at the same moment; look again"
+GONE = "That message is not deleted, or its content was erased already"
 
 
 class JournalStore(Protocol):
@@ -62,6 +63,10 @@ class JournalStore(Protocol):
 
     def marked_deleted(self, row: Row, erase_at: datetime) -> Change:
         """Conflict where it is deleted already."""
+        ...
+
+    def restored(self, row: Row) -> Change:
+        """Undo a deletion. Conflict where it is not deleted, or its content was erased already."""
         ...
 
     def reaction_counted(self, message_id: str, emoji: str, before: int, step: int) -> Change:
@@ -170,6 +175,7 @@ class MongoJournalStore:
             "rev": row.rev,
             "mentions": list(row.mentions),
             "editedAt": row.updated_at,
+            "mark": _mark_document(row.mark),
         }
 
         async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
@@ -182,12 +188,24 @@ class MongoJournalStore:
 
     def marked_deleted(self, row: Row, erase_at: datetime) -> Change:
         async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
-            fields = {"isDeleted": True, "editedAt": row.updated_at}
+            fields = {"isDeleted": True, "editedAt": row.updated_at, "mark": _mark_document(row.mark)}
             there = {"_id": ObjectId(row.id), "isDeleted": False}
             outcome = await self._messages.update_one(there, {"$set": fields} | WITHOUT_VECTOR, session=session)
             if outcome.matched_count == 0:
                 raise Conflict(OVERTAKEN)
             await self._erasures.insert_one({"_id": ObjectId(row.id), "dueAt": erase_at}, session=session)
+
+        return change
+
+    def restored(self, row: Row) -> Change:
+        async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
+            if (await self._erasures.delete_one({"_id": ObjectId(row.id)}, session=session)).deleted_count == 0:
+                raise Conflict(GONE)
+            fields = {"isDeleted": False, "editedAt": row.updated_at, "mark": _mark_document(row.mark)}
+            there = {"_id": ObjectId(row.id), "isDeleted": True}
+            outcome = await self._messages.update_one(there, {"$set": fields}, session=session)
+            if outcome.matched_count == 0:
+                raise Conflict(GONE)
 
         return change
 
@@ -231,6 +249,7 @@ def _document(row: Row) -> Document:
         "replyTo": row.reply_to and ObjectId(row.reply_to),
         "mediaId": row.media_id and ObjectId(row.media_id),
         "mentions": list(row.mentions),
+        "mark": _mark_document(row.mark),
         "data": row.data,
     }
     return document | {name: value for name, value in optional.items() if value}
@@ -240,10 +259,15 @@ def _sealed_document(sealed: Sealed) -> Document:
     return {"v": sealed.v, "kv": sealed.kv, "n": sealed.n, "ct": sealed.ct}
 
 
+def _mark_document(mark: Mark | None) -> Document | None:
+    return {"a": mark.action, "c": mark.category, "d": ObjectId(mark.decision_id)} if mark is not None else None
+
+
 def _row(document: Document) -> Row:
     """From a document with times without a zone."""
     get = document.get
     sealed, reply_to, media_id, edited_at = get("sealed"), get("replyTo"), get("mediaId"), get("editedAt")
+    mark = get("mark")
     return Row(
         id=str(document["_id"]),
         group_id=str(document["groupId"]),
@@ -263,6 +287,7 @@ def _row(document: Document) -> Row:
         reactions={emoji: count for emoji, count in get("reactions", NOTHING).items() if count > 0},
         is_deleted=get("isDeleted", False),
         updated_at=edited_at.replace(tzinfo=UTC) if edited_at else None,
+        mark=Mark(mark["a"], mark["c"], str(mark["d"])) if mark else None,
         data=get("data") or {},
     )
 
@@ -327,7 +352,8 @@ class MemoryJournalStore:
             kept = self._by_id[row.id]
             if kept.rev != row.rev - 1 or kept.is_deleted:
                 raise Conflict(OVERTAKEN)
-            self._changed(row.id, sealed=row.sealed, rev=row.rev, mentions=row.mentions, updated_at=row.updated_at)
+            fields = {"sealed": row.sealed, "rev": row.rev, "mentions": row.mentions, "updated_at": row.updated_at}
+            self._changed(row.id, **fields, mark=row.mark)
 
         return change
 
@@ -335,8 +361,16 @@ class MemoryJournalStore:
         async def change(_: Any, rows: Sequence[Row]) -> None:
             if self._by_id[row.id].is_deleted:
                 raise Conflict(OVERTAKEN)
-            self._changed(row.id, is_deleted=True, updated_at=row.updated_at)
+            self._changed(row.id, is_deleted=True, updated_at=row.updated_at, mark=row.mark)
             self._due[row.id] = erase_at
+
+        return change
+
+    def restored(self, row: Row) -> Change:
+        async def change(_: Any, rows: Sequence[Row]) -> None:
+            if self._due.pop(row.id, None) is None or not self._by_id[row.id].is_deleted:
+                raise Conflict(GONE)
+            self._changed(row.id, is_deleted=False, updated_at=row.updated_at, mark=row.mark)
 
         return change
 

@@ -11,7 +11,7 @@ import orjson
 from chatcore.contract.base import Shape
 from chatcore.contract.people import User
 from chatcore.journal.peers import News, ReadMark
-from chatcore.journal.rows import Row
+from chatcore.journal.rows import Mark, Row
 from chatcore.presence.peers import Attendee
 from chatcore.vault.envelope import Sealed
 
@@ -138,13 +138,14 @@ def _packed(row: Row) -> Word:
         row.reactions,
         row.is_deleted,
         _ms(row.updated_at) if row.updated_at is not None else None,
+        [row.mark.action, row.mark.category, row.mark.decision_id] if row.mark is not None else None,
         row.data,
     ]
 
 
 def _row(group_id: str, packed: Word) -> Row:
     (id_, kind, sender_id, created, seq, n, p, type_, sealed, rev) = packed[:10]
-    (fingerprint, reply_to, media_id, mentions, reactions, is_deleted, updated, data) = packed[10:]
+    (fingerprint, reply_to, media_id, mentions, reactions, is_deleted, updated, mark, data) = packed[10:]
     return Row(
         id=id_,
         group_id=group_id,
@@ -164,6 +165,7 @@ def _row(group_id: str, packed: Word) -> Row:
         reactions=reactions,
         is_deleted=is_deleted,
         updated_at=_moment(updated) if updated is not None else None,
+        mark=Mark(*mark) if mark is not None else None,
         data=data,
     )
 
