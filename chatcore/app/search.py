@@ -1,0 +1,137 @@
+"""Search and asking, wired to groups, messages and models."""
+
+import importlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chatcore.ai.flows.prompted import Prompted
+from chatcore.ai.search.ask import Ask
+from chatcore.ai.search.atlas import AtlasVectors
+from chatcore.ai.search.door import Door
+from chatcore.ai.search.embedding import Consent, Embedder, EmbedsTexts, Learn
+from chatcore.ai.search.lane import Lane
+from chatcore.ai.search.records import Space
+from chatcore.ai.search.retrieval import Retrieval
+from chatcore.ai.search.service import Records, Search
+from chatcore.ai.search.store import MongoSearchStore, SearchStore
+from chatcore.ai.search.vectors import Embedded
+from chatcore.background import Background
+from chatcore.errors import NotFound
+from chatcore.groups.rooms import Rooms
+from chatcore.groups.service import Groups
+from chatcore.identity.service import Identity
+from chatcore.messages.context import MemberView
+from chatcore.messages.service import Messages
+from chatcore.vault.service import Vault
+
+if TYPE_CHECKING:
+    from chatcore.ai.search.library import Library
+
+
+@dataclass(frozen=True)
+class SearchParts:
+    """`embedder` is None where AI is off: nothing gets a vector then, and search goes by words alone."""
+
+    search: Search
+    ask: Ask
+    embedder: Embedder | None
+    door: Door
+
+    def start(self, background: Background) -> None:
+        if self.embedder is not None:
+            background.watch("embed-messages", self.embedder.run())
+
+    async def close(self) -> None:
+        await self.door.close()
+
+
+@dataclass(frozen=True)
+class Switches:
+    """The two lower switches: a group's, and a person's."""
+
+    rooms: Rooms
+    identity: Identity
+
+    async def group(self, group_id: str) -> bool:
+        try:
+            return (await self.rooms.load(group_id)).record.settings.ai
+        except NotFound:
+            return False
+
+    async def person(self, user_id: str) -> bool:
+        return (await self.people([user_id])).get(user_id, False)
+
+    async def people(self, user_ids: Sequence[str]) -> Mapping[str, bool]:
+        """Who is not known here any more has not agreed to anything."""
+        records = await self.identity.directory.records(user_ids)
+        return {user_id: record.settings.ai for user_id, record in records.items()}
+
+
+def compose_search(
+    *,
+    store: SearchStore,
+    space: Space,
+    vault: Vault,
+    rooms: Rooms,
+    identity: Identity,
+    groups: Groups,
+    messages: Messages,
+    conversations: MemberView,
+    models: EmbedsTexts,
+    prompted: Prompted,
+    ledger: Records,
+    atlas_index: str = "",
+) -> SearchParts:
+    """`space.model` is "" where AI is off. `atlas_index` names the vector index of a database that has vector search
+    and may see the vectors; "" for matrices in this process."""
+    switches = Switches(rooms, identity)
+    door = Door(lambda: _library(store, space, vault, atlas_index))
+    retrieval = Retrieval(conversations, models, door, user_ai=switches.person)
+    embedder: Embedder | None = None
+    if space.model:
+        consent = Consent(switches.group, switches.people)
+        learn = _learner(door, always=bool(atlas_index))
+        embedder = Embedder(store, vault, models, space, consent=consent, learn=learn)
+        wake = embedder.wake
+        messages.changes.listen(lambda change: wake(change.room.id) if change.kind != "deleted" else None)
+    groups.on_erase(_eraser(store, door))
+    return SearchParts(
+        search=Search(conversations, retrieval, ledger),
+        ask=Ask(conversations, retrieval, prompted, user_ai=switches.person),
+        embedder=embedder,
+        door=door,
+    )
+
+
+def _library(store: SearchStore, space: Space, vault: Vault, atlas_index: str) -> "Library":
+    """Its modules were imported by the door."""
+    lane, shelves = Lane(), importlib.import_module("chatcore.ai.search.library")
+    if atlas_index:
+        assert isinstance(store, MongoSearchStore)
+        vectors: object = AtlasVectors(store, space, atlas_index)
+    else:
+        vectors = importlib.import_module("chatcore.ai.search.exact").ExactVectors(lane)
+    library: Library = shelves.Library(store, vault, vectors, space, lane=lane)
+    return library
+
+
+def _learner(door: Door, *, always: bool) -> Learn:
+    """A library that nobody has opened yet reads the vectors from the documents; the database's index must be made."""
+
+    async def learn(group_id: str, entries: Sequence[Embedded]) -> None:
+        library = await door.library() if always else door.known
+        if library is not None:
+            await library.learn(group_id, entries)
+
+    return learn
+
+
+def _eraser(store: SearchStore, door: Door) -> Callable[[str, Sequence[str]], Awaitable[None]]:
+    async def erase(group_id: str, _: Sequence[str]) -> None:
+        """The vectors go with the messages' documents."""
+        await store.forget(group_id)
+        if door.known is not None:
+            await door.known.drop(group_id)
+
+    return erase
