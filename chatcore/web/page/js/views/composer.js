@@ -241,7 +241,7 @@ function attach(group, attached, file) {
   const localUrl = file.type.startsWith("image/") && file.type !== "image/svg+xml" ? URL.createObjectURL(file) : "";
   attached.value = [...attached.value, { id, file, stop, localUrl, share: 0 }];
   upload(file, group.id, (share) => put({ share }), stop.signal).then(
-    (media) => put({ share: 1, mediaId: media._id ?? media.mediaId, media }),
+    (media) => put({ share: 1, mediaId: media._id, media }),
     (error) => {
       attached.value = attached.value.filter((one) => one.id !== id);
       if (error.code !== "aborted") notice(`${file.name}: ${error.message}`, "bad");
@@ -249,16 +249,9 @@ function attach(group, attached, file) {
   );
 }
 
-function asMedia(one) {
-  const { media, file } = one;
-  const isImage = (media.type ?? media.mimeType ?? file.type).startsWith("image");
-  return {
-    type: isImage ? "image" : "file", mediaId: one.mediaId,
-    preview: {
-      mediaUrl: media.mediaUrl ?? media.url ?? `/api/media/${one.mediaId}`,
-      mediaMetadata: media.mediaMetadata ?? media.metadata ?? { originalFilename: file.name, size: file.size, width: media.width, height: media.height, thumbnailUrl: media.thumbnailUrl },
-    },
-  };
+function asMedia({ media, localUrl }) {
+  const { _id, type, mediaUrl, mediaMetadata } = media;
+  return { type, mediaId: _id, preview: { mediaUrl, mediaMetadata, ...(type === "image" && localUrl ? { localUrl } : {}) } };
 }
 
 function Attached({ one, attached }) {

@@ -70,7 +70,7 @@ function FileCard({ message }) {
 }
 
 async function save(message) {
-  const url = URL.createObjectURL(await restBlob(`${message.mediaUrl.replace(/\/$/, "")}/download`));
+  const url = URL.createObjectURL(await restBlob(message.mediaUrl));
   const anchor = document.createElement("a");
   anchor.href = url;
   anchor.download = message.mediaMetadata?.originalFilename ?? "file";
