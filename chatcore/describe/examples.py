@@ -3,7 +3,7 @@
 from typing import Any
 
 from chatcore.describe.shapes import REF, Schema
-from chatcore.describe.words import EXAMPLES, MESSAGE, MOMENT, OTHER_MESSAGE
+from chatcore.describe.words import EXAMPLES, MEDIA, MESSAGE, MOMENT, OTHER_MESSAGE
 
 # Where one name means different things in different shapes, or a shape has a rule between its fields.
 BY_SHAPE: dict[tuple[str, str], object] = {
@@ -16,6 +16,7 @@ BY_SHAPE: dict[tuple[str, str], object] = {
     ("Group", "name"): "Engineering",
     ("LastMessage", "_id"): MESSAGE,
     ("Login", "name"): "ada",
+    ("Media", "_id"): MEDIA,
     ("Message", "replyTo"): OTHER_MESSAGE,
     ("MessageRejectedNotice", "decisionId"): "65f1a2b3c4d5e6f708192a3f",
     ("Problem", "code"): "not_found",
@@ -44,6 +45,7 @@ LEFT_OUT: set[tuple[str, str]] = {
     ("History", "include"),
     ("History", "page"),
     ("MarkMessagesRead", "messageIds"),
+    ("Media", "messageId"),
     ("Message", "mediaMetadata"),
     ("Message", "mediaUrl"),
     ("Message", "mentions"),

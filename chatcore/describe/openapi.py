@@ -16,6 +16,7 @@ PREFIX: Final = "/api"
 PARAMETER: Final = re.compile(r"\{\w+\}")
 TAGS: Final = {
     "messages": "Sending, reading and answering messages.",
+    "media": "Images and files: upload first, then send a message that names the upload.",
     "groups": "Groups, their members and invitations, and the directory.",
     "me": "Oneself: profile, settings, devices, one's data.",
     "sign-in": "Tokens of accounts that this server keeps itself.",

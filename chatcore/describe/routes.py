@@ -5,6 +5,7 @@ from typing import Final
 
 from chatcore import __version__
 from chatcore.describe.examples import Examples
+from chatcore.describe.media import media_routes
 from chatcore.describe.refusals import SHARED, WITH_BODY, Refusal, ordered
 from chatcore.describe.responses import content, problems, rate, rate_words
 from chatcore.describe.shapes import Schema
@@ -37,6 +38,7 @@ _CLERK_EVENT: Final = {
 def plain_routes(examples: Examples) -> Iterator[Route]:
     yield from _operation(examples)
     yield from _sign_in(examples)
+    yield from media_routes(examples)
     yield "/api/webhooks/clerk", "post", _webhook(examples)
     for path, name, media, words in _REFERENCES:
         yield path, "get", _open(name, words, {"200": _answer(media, _TEXT if "html" in media else {"type": "object"})})

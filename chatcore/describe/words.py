@@ -20,7 +20,8 @@ FIELDS: dict[str, str] = {
     "lastSeen": "ISO 8601 in UTC with milliseconds.",
     "latestSeq": "The newest position of the group's log.",
     "limit": "At most so many.",
-    "mediaId": "The `_id` of an upload of one's own.",
+    "mediaId": "The `_id` of an upload; to send it, of one's own.",
+    "mediaUrl": "A path of this server that does not expire; it wants the token like any other.",
     "mentions": "Ids of the people named after an `@`.",
     "membership": "`true` ends the membership; `false` leaves the room with this connection only.",
     "messageId": "The message's `_id`.",
@@ -43,6 +44,7 @@ FIELDS: dict[str, str] = {
     "userId": "The person's `sub` at the identity provider.",
 }
 
+MEDIA = "65f1a2b3c4d5e6f708192a40"
 GROUP, MESSAGE, OTHER_MESSAGE = "65f1a2b3c4d5e6f708192a3b", "65f1a2b3c4d5e6f708192a3c", "65f1a2b3c4d5e6f708192a3d"
 MOMENT = "2026-01-31T12:00:00.000Z"
 
@@ -56,6 +58,7 @@ EXAMPLES: dict[str, object] = {
     "content": "Shall we meet at ten?",
     "count": 2,
     "current": True,
+    "contentType": "image/jpeg",
     "correlationId": "9f86d081884c7d65",
     "createdBy": "user_ada",
     "deletedBy": "user_ada",
@@ -64,8 +67,10 @@ EXAMPLES: dict[str, object] = {
     "email": "ada@example.org",
     "emoji": "👍",
     "error": "There is no such group, or you are not a member of it",
+    "filename": f"{MEDIA}.jpg",
     "firstName": "Ada",
     "groupId": GROUP,
+    "height": 768,
     "id": GROUP,
     "imageUrl": "https://images.example.org/ada.png",
     "inviteUrl": "https://chat.example.org/invite/dGhlLWludml0YXRpb24tMQ",
@@ -73,6 +78,8 @@ EXAMPLES: dict[str, object] = {
     "isOnline": True,
     "lastName": "Lovelace",
     "latestSeq": 42,
+    "mediaId": MEDIA,
+    "mediaUrl": f"/api/media/{MEDIA}/download",
     "memberCount": 3,
     "message": "There is no such group, or you are not a member of it",
     "messageId": MESSAGE,
@@ -81,6 +88,7 @@ EXAMPLES: dict[str, object] = {
     "n": 40,
     "name": "Ada Lovelace",
     "onlineMembers": ["user_ada", "user_grace"],
+    "originalFilename": "garden.jpg",
     "password": "correct horse battery staple",
     "pins": [MESSAGE],
     "query": "ada",
@@ -99,15 +107,19 @@ EXAMPLES: dict[str, object] = {
     "seq": 42,
     "sessionId": "sess_2f9c",
     "since": 40,
+    "size": 182_044,
     "status": "online",
     "tempId": "5f0c2f1e-7a34-4a39-9d1b-0d8f6a1c2b3e",
+    "thumbnailUrl": f"/api/media/{MEDIA}/thumbnail?size=320",
     "title": "There is no such thing, or you may not see it",
     "token": "eyJhbGciOi...",
     "unread": 2,
+    "uploaderId": "user_ada",
     "upToSeq": 42,
     "userAgent": "Mozilla/5.0",
     "userId": "user_grace",
     "username": "ada",
+    "width": 1024,
 }
 """Values for examples; fields that are not here take their default, their first choice or their least bound."""
 

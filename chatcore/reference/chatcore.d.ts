@@ -18,6 +18,7 @@ export type ErrorCode =
   | "message_too_long"
   | "payload_too_large"
   | "unsupported_media"
+  | "range_not_satisfiable"
   | "headers_too_large"
   | "token_invalid"
   | "token_missing"
@@ -399,13 +400,36 @@ export interface Me {
   settings: UserSettings;
 }
 
+/** One upload. Without `messageId` it was not sent yet, and only its uploader sees it. */
+export interface Media {
+  /** 24 lower-case hexadecimal characters. */
+  _id: string;
+  /** The group's `_id`. */
+  groupId: string;
+  uploaderId: string;
+  type: "image" | "file";
+  /** A path of this server that does not expire; it wants the token like any other. */
+  mediaUrl: string;
+  mediaMetadata: MediaMetadata;
+  /** The message's `_id`. */
+  messageId?: string;
+  createdAt: string;
+}
+
+/** Of an image or file. Its type is what decoding said; a file that is no image is `application/octet-stream`. */
 export interface MediaMetadata {
   filename: string;
   originalFilename: string;
+  contentType: string;
   size: number;
   width?: number;
   height?: number;
   thumbnailUrl?: string;
+}
+
+export interface MediaPath {
+  /** The `_id` of an upload; to send it, of one's own. */
+  mediaId: string;
 }
 
 export interface Member {
@@ -473,6 +497,7 @@ export interface Message {
   /** At most 4096 bytes of UTF-8 after trimming. */
   content: string;
   type: "text" | "image" | "file" | "system";
+  /** A path of this server that does not expire; it wants the token like any other. */
   mediaUrl?: string;
   mediaMetadata?: MediaMetadata;
   /** The `_id` of the message that this one answers. */
@@ -481,7 +506,7 @@ export interface Message {
   mentions?: string[];
   /** How many people reacted with each emoji. */
   reactions?: Record<string, number>;
-  /** A model has looked at this message. */
+  /** Moderation changed this message; `moderation` says how. */
   aiModerated: boolean;
   moderation?: ModerationMark;
   isDeleted: boolean;
@@ -699,7 +724,7 @@ export interface SendMessage {
   tempId?: string | null;
   /** The `_id` of the message that this one answers. */
   replyTo?: string | null;
-  /** The `_id` of an upload of one's own. */
+  /** The `_id` of an upload; to send it, of one's own. */
   mediaId?: string | null;
 }
 

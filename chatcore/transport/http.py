@@ -75,7 +75,7 @@ class HttpApi:
         self._addresses = addresses
         self._origins = origins
         self._production = production
-        self._media = MediaRoutes(services.attachments, admit=self._admit, add_headers=self._add_headers)
+        self._media = MediaRoutes(services, admit=self._admit, add_headers=self._add_headers)
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._funnel], client_max_size=MAX_BODY_BYTES)

@@ -9,6 +9,7 @@ from typing import Final, cast
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from chatcore.api import Services
 from chatcore.contract.groups import GroupPath
 from chatcore.contract.media import MediaPath, Thumbnail
 from chatcore.errors import Invalid, NotFound, PayloadTooLarge, RangeNotSatisfiable, UnknownField, UnsupportedMedia
@@ -45,11 +46,14 @@ AddHeaders = Callable[[web.Request, web.StreamResponse], None]
 class MediaRoutes:
     """`admit` signs the caller in and counts the request; `add_headers` completes an answer that starts to stream."""
 
-    def __init__(self, attachments: Attachments, *, admit: Admit, add_headers: AddHeaders):
-        self._attachments = attachments
-        self._media = attachments.media
+    def __init__(self, services: Services, *, admit: Admit, add_headers: AddHeaders):
+        self._services = services
         self._admit = admit
         self._add_headers = add_headers
+
+    @property
+    def _attachments(self) -> Attachments:
+        return self._services.attachments
 
     def add_routes(self, app: web.Application, prefix: str) -> None:
         app.router.add_post(f"{prefix}/media/upload", self._upload)
@@ -62,12 +66,13 @@ class MediaRoutes:
         caller = await self._admit(request, "upload")
         if request.content_type != "multipart/form-data":
             raise UnsupportedMedia("Send multipart/form-data with the fields groupId and file")
-        if request.content_length is not None and request.content_length > self._media.max_bytes + FORM_BYTES:
-            raise PayloadTooLarge(f"A file may have {self._media.max_bytes} bytes at most", field="file")
-        with self._media.turn(caller.user_id), self._media.spool() as spool:
+        media = self._attachments.media
+        if request.content_length is not None and request.content_length > media.max_bytes + FORM_BYTES:
+            raise PayloadTooLarge(f"A file may have {media.max_bytes} bytes at most", field="file")
+        with media.turn(caller.user_id), media.spool() as spool:
             group_id, name = await self._read_form(request, caller, spool)
-            media = await self._attachments.upload(caller, group_id, name, spool)
-        return web.Response(body=media.wire_json(), status=201, content_type="application/json")
+            added = await self._attachments.upload(caller, group_id, name, spool)
+        return web.Response(body=added.wire_json(), status=201, content_type="application/json")
 
     async def _read_form(self, request: web.Request, caller: Caller, spool: Spool) -> tuple[str, str | None]:
         try:
