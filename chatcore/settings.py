@@ -148,6 +148,9 @@ class Settings(BaseSettings):
     )
     ai_daily_tokens: int | None = Field(None, ge=0, description="tokens a day in all at a provider; empty: no bound")
     ai_daily_tokens_per_user: int | None = Field(None, ge=0, description="the same for each user")
+    ai_decision_days: int = Field(
+        30, ge=1, le=3650, description="decisions of AI, with their sealed input and output, are kept this long"
+    )
     moderation_policy: Literal["fast", "strict", "off"] = Field(
         "fast",
         description="`fast` decides after the commit but for the first tier, `strict` waits; a group may be stricter",
@@ -205,6 +208,15 @@ class Settings(BaseSettings):
         "auto", description="`auto`: console on a terminal, else JSON"
     )
     rate_limits: bool = Field(True, description="`off` only outside production, for load tests")
+
+    # taking over the original's data
+    original_mongodb_uri: SecretStr = Field(
+        SecretStr(""), description="database of the original Node.js service, for `python -m chatcore migrate-original`"
+    )
+    original_database_name: str = Field("RealTimeChatAiApp", description="its name there")
+    original_encryption_secret_key: SecretStr = Field(
+        SecretStr(""), description="the `ENCRYPTION_SECRET_KEY` under which the original wrote its messages"
+    )
 
     # clients
     chatcore_url: str = Field(

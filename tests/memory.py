@@ -8,6 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from chatcore.ai.ledger.service import Ledger
+from chatcore.ai.ledger.store import MemoryLedgerStore
+from chatcore.ai.prompts.runtime import Runtimes
+from chatcore.ai.prompts.service import Prompts
+from chatcore.ai.prompts.shipped import shipped
+from chatcore.ai.prompts.store import MemoryPromptStore
 from chatcore.api import Services
 from chatcore.background import Background
 from chatcore.contract import groups as g
@@ -141,10 +147,15 @@ class Household:
         )  # fmt: skip
         missed = MissedRows(rooms=rooms, rendering=rendering, presence=presence, typing=typing, fanout=fanout)
         rooms.writer = Writer(journal, load_head=rooms.load_head, missed=missed.deliver)
+        self.ledger_store, self.prompt_store = MemoryLedgerStore(), MemoryPromptStore()
+        self.ledger = Ledger(self.ledger_store, self.vault, secret=secret, retention_days=30)
+        self.prompts = Prompts(self.prompt_store, shipped(), runtimes=Runtimes(), clock=clock)
+        groups.on_erase(self.ledger.erase_group)
+        identity.on_erase(self.ledger.erase_user)
         attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
         self.services = Services(
             identity=identity, groups=groups, members=members, attendance=attendance, messages=messages,
-            reading=reading, responses=responses, attachments=attachments,
+            reading=reading, responses=responses, attachments=attachments, decisions=self.ledger, prompts=self.prompts,
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:

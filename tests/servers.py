@@ -36,7 +36,13 @@ class ServerInThread:
 
     def __init__(self, home: Path):
         self._settings = Settings(
-            _env_file=None, chatcore_home=home, port=0, rate_limits=False, log_level="error", metrics_token="scrape"
+            _env_file=None,
+            chatcore_home=home,
+            port=0,
+            rate_limits=False,
+            log_level="error",
+            metrics_token="scrape",
+            ai=False,
         )
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="chat-server", daemon=True)
@@ -144,7 +150,7 @@ def stop_process(process: subprocess.Popen[bytes]) -> int:
 @pytest.fixture(scope="session")
 def server_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """For hostile input and for what must not be written down. Without rate limits, as a test is faster than people."""
-    running = start_process(tmp_path_factory.mktemp("process"), RATE_LIMITS="off", METRICS_TOKEN="scrape")
+    running = start_process(tmp_path_factory.mktemp("process"), RATE_LIMITS="off", METRICS_TOKEN="scrape", AI="off")
     yield running
     stop_process(running.process)
 

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from chatcore.ai.ledger.service import Ledger
+from chatcore.ai.prompts.service import Prompts
 from chatcore.contract.base import Empty, Shape
 from chatcore.errors import ChatError, Conflict, Forbidden, MessageEmpty, MessageTooLong, NotFound
 from chatcore.groups.attendance import Attendance
@@ -36,6 +38,8 @@ class Services:
     reading: Reading
     responses: Responses
     attachments: Attachments
+    decisions: Ledger
+    prompts: Prompts
 
 
 Answer = Callable[[Services, Caller, Any], Awaitable[Shape]]

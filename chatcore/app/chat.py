@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from chatcore.api import COMMANDS, Services
+from chatcore.app.ai import compose_ai
 from chatcore.app.core import Core
 from chatcore.app.keys import Keys
 from chatcore.app.media import make_media
@@ -43,13 +44,22 @@ from chatcore.vault.service import Vault
 from chatcore.vault.store import MongoKeyStore
 
 
-def compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, database: EmbeddedDatabase | None) -> Core:
+def compose(
+    settings: Settings,
+    mongo: Mongo,
+    keys: Keys,
+    local: Fanout,
+    database: EmbeddedDatabase | None,
+    *,
+    shared_models: bool = False,
+) -> Core:
     db = mongo.database
     metrics = Metrics(metric_names())
     relay = Relay(url, keys.relay, metrics) if (url := settings.redis_url.get_secret_value()) else None
     fanout = RelayFanout(local, relay) if relay is not None else local
     background = Background()
     vault = Vault(keys.masters, MongoKeyStore(db))
+    ai = compose_ai(settings, mongo, vault, keys, metrics, shared_models=shared_models)
     people = MongoIdentityStore(db)
     issuer = local_issuer(settings, keys)
     identity = Identity(people, verifier(settings, issuer), fanout, policy=settings.socket_auth_policy)
@@ -122,6 +132,7 @@ def compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, databas
     )
     messages_db = MongoMessageStore(db)
     groups.on_erase(messages_db.erase)
+    groups.on_erase(ai.ledger.erase_group)
     responses = Responses(
         store=messages_db,
         journal=journal,
@@ -142,6 +153,7 @@ def compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, databas
     rooms.writer = writer
     accounts = local_accounts(people, issuer, identity)
     identity.on_erase(groups.erase_user)
+    identity.on_erase(ai.ledger.erase_user)
     if accounts is not None:
         identity.on_erase(accounts.forget_user)
     identity.on_export(reading.export)
@@ -165,6 +177,8 @@ def compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, databas
         reading=reading,
         responses=responses,
         attachments=attachments,
+        decisions=ai.ledger,
+        prompts=ai.prompts,
     )
     return Core(
         settings=settings,
@@ -181,6 +195,7 @@ def compose(settings: Settings, mongo: Mongo, keys: Keys, local: Fanout, databas
         metrics=metrics,
         database=database,
         relay=relay,
+        ai=ai,
     )
 
 

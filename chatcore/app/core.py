@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chatcore.api import Services
+from chatcore.app.ai import Ai
 from chatcore.background import Background
 from chatcore.embedded.database import EmbeddedDatabase
 from chatcore.groups.follower import FOLLOW_SECONDS, Follower
@@ -46,6 +47,7 @@ class Core:
     metrics: Metrics
     database: EmbeddedDatabase | None
     relay: Relay | None
+    ai: Ai
 
     async def settle(self) -> None:
         """Commit what is queued, store read state and sessions."""
@@ -78,6 +80,7 @@ class Core:
             background.every(RELAY_SECONDS, "relay-look", self.relay.look)
         if self.database is not None:
             background.every(BROKEN_SECONDS, "database-check", self.restart_broken_database)
+        self.ai.start_chores(background)
         background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)
         media = services.attachments.media
         background.every(MEDIA_SWEEP_SECONDS, "media-sweep", media.sweep)

@@ -3,6 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from chatcore.ai.ledger import store as ledger_store
+from chatcore.ai.prompts import store as prompt_store
+from chatcore.ai.provider import store as budget_store
 from chatcore.app.chat import compose
 from chatcore.app.core import COMMIT_DEADLINE_SECONDS, Core
 from chatcore.app.keys import open_keys
@@ -18,28 +21,37 @@ from chatcore.settings import Settings
 from chatcore.vault import store as vault_store
 
 INDEXES = (
+    *budget_store.INDEXES,
     *identity_store.INDEXES,
     *group_store.INDEXES,
     *journal_store.INDEXES,
+    *ledger_store.INDEXES,
     *media_store.INDEXES,
     *message_store.INDEXES,
+    *prompt_store.INDEXES,
     *vault_store.INDEXES,
 )
 
 
 @asynccontextmanager
-async def open_core(settings: Settings, fanout: Fanout | None = None, *, database_uri: str = "") -> AsyncIterator[Core]:
+async def open_core(
+    settings: Settings, fanout: Fanout | None = None, *, database_uri: str = "", shared_models: bool = False
+) -> AsyncIterator[Core]:
     """Database, keys and services. Raises EmbeddedRefused, Unavailable, IndexDiffers or SealBroken with what to do."""
     async with AsyncExitStack() as stack:
         database, mongo = await _open_database(settings, stack, database_uri)
         await mongo.ensure_indexes(INDEXES)
         keys = await open_keys(settings, mongo)
-        core = compose(settings, mongo, keys, SilentFanout() if fanout is None else fanout, database)
+        core = compose(
+            settings, mongo, keys, SilentFanout() if fanout is None else fanout, database, shared_models=shared_models
+        )
+        stack.push_async_callback(core.ai.close)  # after the jobs, whose decisions it still writes
         if core.accounts is not None:
             stack.callback(core.accounts.close)
         stack.push_async_callback(core.background.drain, COMMIT_DEADLINE_SECONDS)
         stack.push_async_callback(core.services.attachments.media.objects.close)
         await core.services.identity.start()
+        await core.ai.prompts.start()
         yield core
         await core.settle()
 

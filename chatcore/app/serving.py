@@ -33,7 +33,7 @@ MAX_HEADER_BYTES = 16_384
 @dataclass(frozen=True)
 class Worker:
     """What one of several server processes on a port gets of their supervisor. `database_uri` is empty where
-    MONGODB_URI says it; it holds a password."""
+    MONGODB_URI says it; it holds a password. The supervisor runs the embedded models for all of them."""
 
     database_uri: str = ""
 
@@ -63,7 +63,10 @@ async def open_chat(settings: Settings, worker: Worker | None = None) -> AsyncIt
     database_uri = worker.database_uri if worker is not None else ""
     logs.set_up(settings.log_level, as_json={"json": True, "console": False}.get(settings.log_format))
     fanout = SocketFanout()
-    async with open_core(settings, fanout, database_uri=database_uri) as core, AsyncExitStack() as stack:
+    async with (
+        open_core(settings, fanout, database_uri=database_uri, shared_models=worker is not None) as core,
+        AsyncExitStack() as stack,
+    ):
         limits = RateLimits(enabled=settings.rate_limits)
         handlers = SocketHandlers(core.services, fanout, limits, core.metrics)
         fanout.server = SocketServer(_socket_options(settings), handlers, core.metrics)
@@ -90,6 +93,7 @@ async def open_chat(settings: Settings, worker: Worker | None = None) -> AsyncIt
         url = await _listen(settings, routes, fanout.server, stack, shared_port=worker is not None)
         metrics_url = await _listen_for_scrapes(settings, ops, stack)
         core.start_chores()
+        await core.ai.start_models()
         tune_garbage_collector()
         chat = Chat(core=core, sockets=fanout.server, ops=ops, url=url, metrics_url=metrics_url)
         try:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from chatcore import __version__
 from chatcore.app import open_chat
+from chatcore.app.ai import describe_models
 from chatcore.embedded.home import EmbeddedRefused
 from chatcore.embedded.supervisor import ProcessFailed
 from chatcore.errors import ChatError
@@ -101,6 +102,7 @@ def _facts(settings: Settings, url: str) -> list[tuple[str, str]]:
     else:
         facts.append(("database", f"MONGODB_URI, database {settings.database_name}"))
     facts.append(("messages", f"encrypted at rest; this server holds the keys{_where_key(settings, home)}"))
+    facts.append(("models", describe_models(settings)))
     facts.append(("sign-in", _sign_in(settings)))
     if settings.dev_tokens:
         facts.append(

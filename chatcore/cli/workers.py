@@ -15,8 +15,10 @@ from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 from chatcore import logs
+from chatcore.app.ai import has_embedded_models, why_disabled
 from chatcore.embedded.broker import EmbeddedBroker, find_redis_server
 from chatcore.embedded.database import EmbeddedDatabase
+from chatcore.embedded.models import EmbeddedModels
 from chatcore.embedded.supervisor import ProcessFailed
 from chatcore.logs import get_logger
 from chatcore.settings import Settings
@@ -116,6 +118,7 @@ async def supervise(settings: Settings, stop: Awaitable[object], ready: Callable
             "database_uri": await _database(settings, stack),
             "redis_url": await _broker(settings, stack),
         }
+        await _models(settings, stack)
         stack.push_async_callback(_stop_all, workers)  # before the database they use
         orders = [order | {"metrics_port": _metrics_port(settings, worker)} for worker in workers]
         url = await workers[0].begin(orders[0])  # alone: it makes indexes and keys
@@ -168,6 +171,15 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> str:
     uri = await database.start()
     stack.push_async_callback(database.stop)
     return uri
+
+
+async def _models(settings: Settings, stack: AsyncExitStack) -> None:
+    """Loading goes on while the workers start; they find it by a file of its folder."""
+    if why_disabled(settings) or not has_embedded_models():
+        return
+    models = EmbeddedModels(settings.chatcore_home, shared=True)
+    await models.start()
+    stack.push_async_callback(models.stop)
 
 
 async def _broker(settings: Settings, stack: AsyncExitStack) -> str:

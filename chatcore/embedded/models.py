@@ -6,8 +6,10 @@ missing, memory is short): then `health` says so, and callers fall back.
 
 import asyncio
 import contextlib
+import json
 import secrets
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,18 +19,23 @@ from chatcore.embedded.home import write_private
 from chatcore.embedded.supervisor import Health, NotReady, ProcessFailed, SupervisedProcess
 from chatcore.logs import get_logger
 
+ENDPOINT_FILE = "endpoint.json"
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+LOOK_SECONDS = 1.0
 READY_SECONDS = 60.0  # a cold disk and two busy cores; warm it takes about two seconds
 PING_TIMEOUT = ClientTimeout(total=2.0)
 log = get_logger("embedded")
 
 
 class EmbeddedModels:
-    """One endpoint under `home`; its token is new at each start and stands in a file of the owner's alone."""
+    """One endpoint under `home`; its token is new at each start and stands in a file of the owner's alone.
 
-    def __init__(self, home: Path, *, python: str = sys.executable):
+    `shared`: other processes of the same owner find it by `SharedModels`.
+    """
+
+    def __init__(self, home: Path, *, python: str = sys.executable, shared: bool = False):
         self._folder = home / "models"
-        self._python = python
+        self._python, self._shared = python, shared
         self._token = ""
         self._process: SupervisedProcess | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -76,6 +83,7 @@ class EmbeddedModels:
         await self._process.stop()
         self._ready.clear()
         self._token_file.unlink(missing_ok=True)
+        (self._folder / ENDPOINT_FILE).unlink(missing_ok=True)
         self._process = self._starting = None
 
     @property
@@ -92,8 +100,15 @@ class EmbeddedModels:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             else:
+                await self._tell_where()
                 self._ready.set()
                 return
+
+    async def _tell_where(self) -> None:
+        """The port stays when the endpoint is started again, so this is said once."""
+        if self._shared:
+            where = json.dumps({"url": self.url, "token": self._token})
+            await asyncio.to_thread(write_private, self._folder / ENDPOINT_FILE, where)
 
     def _supervised(self) -> SupervisedProcess:
         return SupervisedProcess(
@@ -117,3 +132,28 @@ class EmbeddedModels:
                     raise NotReady(f"the model endpoint answers {answer.status}")
         except (ClientError, TimeoutError) as error:
             raise NotReady(str(error)) from error
+
+
+class SharedModels:
+    """The endpoint that another process under the same `home` runs, such as the supervisor of several servers."""
+
+    def __init__(self, home: Path):
+        self._file = home / "models" / ENDPOINT_FILE
+        self._found = {"url": "", "token": ""}
+        self._looked = float("-inf")
+
+    @property
+    def url(self) -> str | None:
+        """None until it is ready; looked for once a second, in one small file."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            try:
+                self._found = json.loads(self._file.read_text("utf-8"))
+            except (OSError, ValueError):
+                self._found = {"url": "", "token": ""}
+        return self._found["url"] or None
+
+    @property
+    def token(self) -> str:
+        return self._found["token"]

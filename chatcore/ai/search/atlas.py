@@ -1,10 +1,13 @@
 """`VectorIndex` of the database itself: Atlas' `$vectorSearch` on the vectors that stand unsealed in the documents."""
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from chatcore.ai.search.records import Space
-from chatcore.ai.search.vectors import Embedded, Hit, Scope, Status, Vector
+from chatcore.ai.search.vectors import Embedded, Hit, Scope, Status
+
+if TYPE_CHECKING:
+    from chatcore.ai.search.vectors import Vector
 
 MOST_GROUPS: Final = 1_000  # in one filter
 HIDDEN_FACTOR: Final = 4  # more hits are asked for where some may lie before a reader's time
@@ -12,7 +15,7 @@ HIDDEN_FACTOR: Final = 4  # more hits are asked for where some may lie before a 
 
 class NearestInDatabase(Protocol):
     async def nearest(
-        self, vector: Vector, group_ids: Sequence[str], limit: int, *, space: Space, index: str
+        self, vector: "Vector", group_ids: Sequence[str], limit: int, *, space: Space, index: str
     ) -> list[Hit]: ...
 
     async def ensure_vector_index(self, name: str, dimensions: int) -> None: ...
@@ -29,13 +32,13 @@ class AtlasVectors:
         self._index = index
         self._dimensions = 0
 
-    async def search(self, vector: Vector, groups: Sequence[Scope], limit: int) -> list[Hit]:
+    async def search(self, vector: "Vector", groups: Sequence[Scope], limit: int) -> list[Hit]:
         found: list[Hit] = []
         for start in range(0, len(groups), MOST_GROUPS):
             found += await self._search(vector, groups[start : start + MOST_GROUPS], limit)
         return sorted(found, key=lambda hit: hit.score, reverse=True)[:limit]
 
-    async def _search(self, vector: Vector, groups: Sequence[Scope], limit: int) -> list[Hit]:
+    async def _search(self, vector: "Vector", groups: Sequence[Scope], limit: int) -> list[Hit]:
         after = {scope.group_id: scope.after for scope in groups}
         asked = limit * HIDDEN_FACTOR if any(after.values()) else limit
         hits = await self._store.nearest(vector, list(after), asked, space=self._space, index=self._index)

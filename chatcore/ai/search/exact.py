@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from chatcore.ai.search.lane import Lane
-from chatcore.ai.search.matrix import GroupMatrix
-from chatcore.ai.search.vectors import Embedded, Hit, Scope, Status, Vector
+from chatcore.ai.search.matrix import GroupMatrix, Vector
+from chatcore.ai.search.vectors import Embedded, Hit, Scope, Status
 
 
 class ExactVectors:

@@ -16,10 +16,10 @@ import numpy as np
 
 from chatcore.ai.search.keywords import KeywordIndex
 from chatcore.ai.search.lane import Lane
-from chatcore.ai.search.matrix import Slots, best
+from chatcore.ai.search.matrix import Slots, Vector, best
 from chatcore.ai.search.records import LogLine, Space, StoredVector
 from chatcore.ai.search.store import SearchStore
-from chatcore.ai.search.vectors import Embedded, Hit, Scope, Status, Vector, VectorIndex
+from chatcore.ai.search.vectors import Embedded, Hit, Scope, Status, VectorIndex
 from chatcore.logs import get_logger
 from chatcore.vault.envelope import GroupKey, SealBroken
 from chatcore.vault.service import Vault

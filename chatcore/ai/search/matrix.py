@@ -6,9 +6,11 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from chatcore.ai.search.vectors import Hit, Matrix, Vector
+from chatcore.ai.search.vectors import Hit
 
 T = TypeVar("T", bound=np.generic)
+Matrix = NDArray[np.float32]
+Vector = NDArray[np.float32]
 FIRST_SLOTS: Final = 64
 ID_BYTES: Final = 12
 

@@ -58,9 +58,7 @@ class Suggestions:
             tell=tell,
         )
         found = await self._replies.suggest(asked)
-        kept = await self._keep(
-            "reply", caller, request.group_id, found.decision_id, found.prompt, found.arm, found.texts
-        )
+        kept = await self._keep("reply", caller, request.group_id, found)
         if request.stream:
             self._tell_chunk(caller, request_id, "", is_complete=True)
         return ai.SmartReplies(
