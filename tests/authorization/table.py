@@ -78,6 +78,10 @@ COMMAND_ROWS: Final[tuple[Row, ...]] = (
     Row("unpin_message", members("moderator"), MESSAGE),
     Row("group_pins", members(), GROUP),
     Row("report_message", members(), MESSAGE | {"reason": "unkind"}),
+    Row("get_media", members(), {"mediaId": "{media}"}, case="sent"),
+    Row("get_media", members() | NOT_THERE | {"member": "not_found"}, {"mediaId": "{unsent}"}, case="others-unsent"),
+    Row("delete_media", members(), {"mediaId": "{own_media}"}, case="own"),
+    Row("delete_media", members() | dict.fromkeys(RANKS, "conflict"), {"mediaId": "{media}"}, case="sent"),
     Row("join_group", members(), GROUP, case="by-invitation"),
     Row("join_group", anybody(banned="banned"), {"groupId": "{open}"}, case="open"),
     Row("leave_group", members(), GROUP, case="the-room"),
@@ -172,4 +176,24 @@ OTHER_ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", "/api/auth/login", 401, "bad_credentials", {"name": "nobody", "password": "wrong-password"}),
     Route("POST", "/api/auth/dev-token", 200, None, {"name": "somebody"}),
     Route("POST", "/api/webhooks/clerk", 404, "not_found", {"type": "user.deleted"}),
+)
+
+
+@dataclass(frozen=True)
+class ByteRoute:
+    """A hand-written route that carries the bytes of images and files; `media` is a picture that Vic has sent."""
+
+    method: str
+    path: str
+    outcomes: Outcomes
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+BYTE_ROUTES: Final[tuple[ByteRoute, ...]] = (
+    ByteRoute("POST", "/api/media/upload", members()),
+    ByteRoute("GET", "/api/media/{media}/download", members()),
+    ByteRoute("GET", "/api/media/{media}/thumbnail", members()),
 )

@@ -9,10 +9,23 @@ from typing import Any, get_args
 import pytest
 
 from chatcore.api import COMMANDS, Command
-from tests.authorization.table import ACTORS, COMMAND_ROWS, OTHER_ROUTES, RANKS, STRANGERS, Route, Row
+from tests.authorization.table import (
+    ACTORS,
+    BYTE_ROUTES,
+    COMMAND_ROWS,
+    OTHER_ROUTES,
+    RANKS,
+    STRANGERS,
+    ByteRoute,
+    Route,
+    Row,
+)
+from tests.media.library import a_form, uploaded
+from tests.media.pictures import flag, saved
 from tests.talking import People, Person, Socket, request
 
 BY_NAME = {command.name: command for command in COMMANDS}
+PICTURE = saved(flag((40, 30)), "PNG")
 OPENAPI = Path(__file__).parent.parent.parent / "chatcore" / "reference" / "openapi.json"
 
 
@@ -43,10 +56,22 @@ class World:
             self.facts["own"] = (await author.posts(self.facts["group"]))["_id"]
         if "{code}" in wanted:
             self.facts["code"] = (await self.cast["owner"].post(f"/groups/{self.facts['group']}/invites"))["code"]
+        await self._prepare_media(wanted, actor)
         for name, whose in (("own_session", actor), ("vics_session", "vic")):
             if f"{{{name}}}" in wanted and whose in self.cast:
                 devices = (await self.cast[whose].get("/me/sessions"))["sessions"]
                 self.facts[name] = next(device["sessionId"] for device in devices if device["current"])
+
+    async def _prepare_media(self, wanted: str, actor: str) -> None:
+        vic, group = self.cast["vic"], self.facts["group"]
+        if "{media}" in wanted:
+            self.facts["media"] = (await uploaded(vic, group, PICTURE))["_id"]
+            await vic.posts(group, "", type="image", mediaId=self.facts["media"])
+        if "{unsent}" in wanted:
+            self.facts["unsent"] = (await uploaded(vic, group, b"a file"))["_id"]
+        if "{own_media}" in wanted:
+            author = self.cast[actor if actor in RANKS else "vic"]
+            self.facts["own_media"] = (await uploaded(author, group, b"a file"))["_id"]
 
     def filled(self, value: Any, actor: str) -> Any:
         if isinstance(value, dict):
@@ -117,7 +142,7 @@ def test_every_other_route_stands_in_the_table() -> None:
     said = json.loads(OPENAPI.read_text())["paths"]
     listed = {(method.upper(), path) for path, methods in said.items() for method in methods}
     made = {(c.rest.method, f"/api{c.rest.path}") for c in COMMANDS if c.rest is not None}
-    by_hand = {(route.method, route.path) for route in OTHER_ROUTES}
+    by_hand = {(route.method, route.path) for route in (*OTHER_ROUTES, *BYTE_ROUTES)}
 
     def shape(routes: set[tuple[str, str]]) -> set[tuple[str, str]]:
         return {(m, "/".join("{}" if part.startswith("{") else part for part in p.split("/"))) for m, p in routes}
@@ -146,6 +171,20 @@ async def test_each_caller_gets_what_the_table_says_over_both_transports(people:
     for outcomes in found.values():
         assert outcomes == {actor: row.outcomes[actor] for actor in outcomes}
     assert found
+
+
+@pytest.mark.parametrize("route", BYTE_ROUTES, ids=lambda route: route.name)
+async def test_bytes_are_for_whom_the_table_says(people: People, route: ByteRoute) -> None:
+    world, found = await a_world(people), {}
+    await world.make_groups({"group": "invite"})
+    await world._prepare_media(route.path, "owner")
+    for actor in ACTORS:
+        headers = {"Authorization": f"Bearer {world.cast[actor].token}"} if actor in world.cast else {}
+        more: dict[str, Any] = {"data": a_form(b"a file", world.facts["group"])} if route.method == "POST" else {}
+        url = people.url + route.path.format(media=world.facts.get("media"))
+        answer = await request(people.http, route.method, url, headers=headers, **more)
+        found[actor] = "ok" if answer.status < 400 else answer.code
+    assert found == route.outcomes
 
 
 async def test_an_anonymous_connection_is_heard_by_no_command(people: People) -> None:
