@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from scipy import stats
 from sklearn.metrics import average_precision_score, cohen_kappa_score, ndcg_score
 from statsmodels.stats.multitest import multipletests
@@ -75,6 +76,19 @@ def test_clusters_follow_the_closed_form() -> None:
     sums = np.array([(values[groups == g] - values.mean()).sum() for g in range(3)])
     error = math.sqrt(3 / 2 * (sums**2).sum()) / 6
     assert st.clustered_mean(values, clusters=[groups]).half_width == pytest.approx(stats.t.ppf(0.975, 2) * error)
+
+
+@pytest.mark.parametrize(("kinds", "seed"), [(1, 3), (2, 3), (2, 12)])
+def test_clustered_errors_are_the_librarys(kinds: int, seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    codes = [dice.integers(0, 15, 200), dice.integers(0, 9, 200)][:kinds]
+    values = dice.normal(0, 1, 200) + dice.normal(0, 1, 15)[codes[0]]
+    library = [
+        float(sm.OLS(values, np.ones(200)).fit(cov_type="cluster", cov_kwds={"groups": groups}).bse[0])
+        for groups in (*codes, np.column_stack(codes))
+    ]
+    ours = st.clustered_mean(values, clusters=codes)
+    assert ours.half_width / stats.t.ppf(0.975, ours.clusters - 1) == pytest.approx(max(library), rel=1e-6)
 
 
 def coverage(*, clustered: bool) -> int:

@@ -4,12 +4,14 @@ import difflib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from chatcore.lab.datasets import own, public
 from chatcore.lab.datasets.vocabulary import Dataset, DatasetChanged, Sample, Turn
 from chatcore.settings import load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Reader = Callable[[Path | None], Dataset]
 DATASETS: Mapping[str, Reader] = {
@@ -50,11 +52,13 @@ def dataset(name: str, *, folder: Path | None = None) -> Dataset:
     return found
 
 
-def conversations(name: str = "small/talks", *, limit: int | None = None, folder: Path | None = None) -> pd.DataFrame:
+def conversations(name: str = "small/talks", *, limit: int | None = None, folder: Path | None = None) -> "pd.DataFrame":
     """One row a message: conversation, seq (from 1), sender, text, at. `limit` keeps the first conversations.
 
     `attrs["dataset"]` names what was read, with its version.
     """
+    import pandas as pd  # noqa: PLC0415 - it takes a second to load
+
     reader = TALKS.get(name)
     if reader is None:
         raise NoSuchDataset(_unknown(name, list(TALKS)))

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import pandas as pd
 
 from chatcore.lab.pages import Table, facts, preview
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HASH = "sha256"
 
@@ -110,7 +112,9 @@ class Dataset(Sequence[Sample]):
         chosen = sorted(random.Random(seed).sample(range(len(self.samples)), count))  # noqa: S311 - a reproducible draw
         return replace(self, samples=tuple(self.samples[place] for place in chosen))
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
+        import pandas as pd  # noqa: PLC0415 - it takes a second to load
+
         rows = [
             {"sample": one.id, "text": one.text, "target": one.target, "conversation": one.conversation or one.id,
              "sender": one.sender or one.id, **one.slices}

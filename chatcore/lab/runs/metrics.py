@@ -5,8 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chatcore.lab.statistics.intervals import Interval
-from chatcore.lab.statistics.paired import Difference
+from chatcore.lab.statistics.estimates import Difference, Interval
 
 Better = Literal["higher", "lower", ""]
 Measured = float | int | bool | Interval | Difference | None

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
 from chatcore import __version__
@@ -129,6 +128,8 @@ def start(names: Mapping[str, Any] | None = None) -> Run:
     seed = parameters.get("seed", 0)
     if not isinstance(seed, int):
         raise TypeError(f"seed is {seed!r}, and must be a whole number")
+    import numpy as np  # noqa: PLC0415 - the pipelines' command line needs runs without it
+
     random.seed(seed)
     np.random.seed(seed)  # notebooks and libraries still draw from the shared generator
     given = named_variables([FOLDER_VARIABLE]).get(FOLDER_VARIABLE)

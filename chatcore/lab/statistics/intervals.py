@@ -2,40 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
-LEVEL = 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """An estimate with what the data leave open. `n` counts samples, `clusters` what may be taken as independent.
-
-    Bounds are infinite where the data say nothing (a single cluster, for one); an estimate of no data is NaN.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    n: int
-    level: float = LEVEL
-    method: str = ""
-    clusters: int = 0
-    missing: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.estimate:.4g} ({self.level:.0%} interval {self.low:.4g} to {self.high:.4g}, n = {self.n:,})"
-
-    @property
-    def half_width(self) -> float:
-        return (self.high - self.low) / 2
+from chatcore.lab.statistics.estimates import LEVEL, Interval
 
 
 def wilson(successes: int, n: int, *, level: float = LEVEL) -> Interval:
@@ -44,11 +17,10 @@ def wilson(successes: int, n: int, *, level: float = LEVEL) -> Interval:
         raise ValueError(f"{successes} successes of {n} are not a proportion")
     if n == 0:
         return Interval(math.nan, 0.0, 1.0, 0, level, "wilson")
-    low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
-    # At 0 and n the formula is exact; the library's rounding leaves 1e-18.
-    return Interval(
-        successes / n, float(low) if successes else 0.0, float(high) if successes < n else 1.0, n, level, "wilson", n
-    )
+    found = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
+    # At 0 and n the formula is exact; rounding leaves 1e-18.
+    low, high = (float(found.low) if successes else 0.0), (float(found.high) if successes < n else 1.0)
+    return Interval(successes / n, low, high, n, level, "wilson", n)
 
 
 def rule_of_three(n: int, *, level: float = LEVEL) -> Interval:
@@ -102,10 +74,14 @@ def standard_error(data: np.ndarray, codes: Sequence[np.ndarray]) -> float:
     """Of the mean. The combination of two kinds of clusters may fall below either, even below zero: then the larger
     of the two, since more dependence cannot mean more knowledge."""
     singles = [_variance(data, kind) for kind in codes]
-    together = _variance(data, np.column_stack(codes)) if len(codes) == 2 else singles[0]
-    return math.sqrt(max([together, *singles] if len(codes) == 2 else singles))
+    if len(codes) == 1:
+        return math.sqrt(singles[0])
+    crossed = np.unique(np.column_stack(codes), axis=0, return_inverse=True)[1].ravel()
+    return math.sqrt(max(*singles, sum(singles) - _variance(data, crossed)))
 
 
 def _variance(data: np.ndarray, groups: np.ndarray) -> float:
-    fitted = sm.OLS(data, np.ones(len(data))).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
-    return float(fitted.cov_params()[0][0])
+    """The sandwich of a mean, with the usual correction for few clusters (CR1)."""
+    sums = np.bincount(groups, weights=data - data.mean())
+    count = len(sums)
+    return float(count / (count - 1) * (sums**2).sum() / len(data) ** 2)

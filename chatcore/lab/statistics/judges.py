@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.inter_rater import cohens_kappa
 
-from chatcore.lab.statistics.intervals import LEVEL, Interval, wilson
+from chatcore.lab.statistics.estimates import LEVEL, Interval
+from chatcore.lab.statistics.intervals import wilson
 
 KAPPA_FLOOR = 0.6  # "substantial" in Landis and Koch 1977
 
@@ -48,6 +48,8 @@ def _kappa(table: np.ndarray, level: float) -> Interval:
         return Interval(math.nan, -1.0, 1.0, n, level, "no contrast")
     if not table.sum(axis=0).all():
         return Interval(0.0, -1.0, 1.0, n, level, "a judge of one answer", n)
+    from statsmodels.stats.inter_rater import cohens_kappa  # noqa: PLC0415 - it takes seconds to load
+
     found = cohens_kappa(table)
     if not found.std_kappa > 0:
         # Complete agreement has no spread; what is left open is the share of disagreements never seen.

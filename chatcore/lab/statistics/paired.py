@@ -2,49 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
-from chatcore.lab.statistics.intervals import LEVEL, Interval, clustered_mean
+from chatcore.lab.statistics.estimates import LEVEL, Difference, Interval
+from chatcore.lab.statistics.intervals import clustered_mean
 from chatcore.lab.statistics.power import POWER, minimum_detectable_effect
 
 CLUSTERS = ("conversation", "sender")
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Candidate minus live, averaged over samples that both answered.
-
-    `sd` is the spread of the differences, `detectable` the smallest true difference that this comparison finds with
-    80 % power, `p` of the two-sided test of no difference. `candidate` and `live` are the means over the same samples.
-    """
-
-    interval: Interval
-    candidate: float
-    live: float
-    sd: float
-    detectable: float
-    p: float
-
-    @property
-    def estimate(self) -> float:
-        return self.interval.estimate
-
-    @property
-    def low(self) -> float:
-        return self.interval.low
-
-    @property
-    def high(self) -> float:
-        return self.interval.high
-
-    @property
-    def n(self) -> int:
-        return self.interval.n
 
 
 def by_sample(scores: pd.DataFrame) -> pd.DataFrame:
@@ -98,6 +65,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     NaN, a slice without evidence, stays NaN and does not count among the tests.
     """
+    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415 - seconds, and few notebooks slice
+
     values = np.asarray(p_values, dtype=float)
     known = np.isfinite(values)
     adjusted = np.full(len(values), math.nan)

@@ -3,7 +3,6 @@
 import math
 
 from scipy import stats
-from statsmodels.stats.power import TTestPower
 
 POWER = 0.8
 
@@ -29,5 +28,7 @@ def samples_needed(effect: float, sd: float, *, level: float = 0.95, power: floa
     """
     if not effect or not sd > 0:
         raise ValueError("an effect other than 0 and a positive spread are needed")
+    from statsmodels.stats.power import TTestPower  # noqa: PLC0415 - it takes seconds to load
+
     needed = TTestPower().solve_power(effect_size=abs(effect) / sd, alpha=1 - level, power=power)
     return math.ceil(float(needed))

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score, ndcg_score
 
-from chatcore.lab.statistics.intervals import LEVEL, Interval
+from chatcore.lab.statistics.estimates import LEVEL, Interval
 
 ROUNDS = 1_000
 
@@ -23,6 +22,8 @@ def auprc(
     seed: int = 0,
 ) -> Interval:
     """Area under precision and recall as average precision. A NaN label or score is missing and left out."""
+    from sklearn.metrics import average_precision_score  # noqa: PLC0415 - it takes seconds to load
+
     truth, given = np.asarray(labels, dtype=float), np.asarray(scores, dtype=float)
     kept = np.isfinite(truth) & np.isfinite(given)
     groups = np.arange(len(truth)) if clusters is None else np.asarray(clusters, dtype=object)
@@ -50,6 +51,8 @@ def ndcg(gains: Sequence[float], k: int = 10, *, all_gains: Sequence[float] | No
 def _discounted(gains: Sequence[float]) -> float:
     if not gains:
         return 0.0
+    from sklearn.metrics import ndcg_score  # noqa: PLC0415 - it takes seconds to load
+
     order = np.arange(len(gains), 0, -1, dtype=float)
     if len(gains) == 1:  # the library wants at least two documents
         return float(gains[0])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from chatcore.lab.statistics.intervals import LEVEL, Interval
+from chatcore.lab.statistics.estimates import LEVEL, Interval
 
 BURN_IN = 30
 

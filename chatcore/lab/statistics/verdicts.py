@@ -4,8 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from chatcore.lab.statistics.intervals import Interval
-from chatcore.lab.statistics.paired import Difference
+from chatcore.lab.statistics.estimates import Difference, Interval
 
 State = Literal["passed", "failed", "inconclusive"]
 Better = Literal["higher", "lower"]
