@@ -81,17 +81,20 @@ class KeywordIndex:
         self._merge()
 
     def score(self, query: str, alive: Bools) -> Scores:
-        """One number for each slot, 0 where none of the words is there; `alive` says which slots count."""
+        """For each slot its BM25 as a share of what all the words once would be worth there, about 0 to 1 and 0 where
+        none is; `alive` says which slots count."""
         scores = np.zeros(len(self._lengths), np.float32)
         count = int(alive.sum())
         if not count:
             return scores
         typical = max(1.0, float(self._lengths[alive].mean()))
         norms = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * self._lengths / typical)
-        for word in self._rarest(query_words(query)):
+        words = self._rarest(query_words(query))
+        for word in words:
             scores += self._score_word(word, norms.astype(np.float32), count)
         scores[~alive] = 0
-        return scores
+        whole = sum(_weight(max(1, self._frequency(word.term)), count) for word in words)
+        return scores / np.float32(max(whole, 1e-9))
 
     def _score_word(self, word: QueryWord, norms: Scores, count: int) -> Scores:
         frequency = self._frequency(word.term)

@@ -22,7 +22,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """`score` of a vector is `(1 + cosine) / 2`, Atlas' scale; of keywords it is BM25, 0 for nothing in common."""
+    """`score` of a vector is `(1 + cosine) / 2`, Atlas' scale; of keywords their share of the query, by BM25."""
 
     message_id: str
     group_id: str
