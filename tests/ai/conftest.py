@@ -1,6 +1,9 @@
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -26,6 +29,7 @@ from tests.ai.fake_provider import KEY, FakeProvider, fake_provider
 PROVIDER_NAMES = ModelNames("gpt-4o-mini", "text-embedding-3-small", MODERATION_MODEL)
 EMBEDDED_NAMES = ModelNames(EMBEDDED_CHAT, EMBEDDED_SPACE, EMBEDDED_MODERATION)
 READY_SECONDS = 60
+T = TypeVar("T")
 
 
 @dataclass
@@ -77,16 +81,41 @@ def bench(fake: FakeProvider) -> Bench:
     return Bench(provider=Configured(fake.url, KEY))
 
 
+class EmbeddedInThread:
+    """The real endpoint in its process, supervised from a loop of its own, so that it outlives the loops of tests."""
+
+    def __init__(self, home: Path):
+        self._models = EmbeddedModels(home)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="embedded-models", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._wait(self._models.start())
+        assert self._wait(self._models.wait_ready(READY_SECONDS))
+
+    def stop(self) -> None:
+        self._wait(self._models.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    @property
+    def url(self) -> str | None:
+        return self._models.url
+
+    @property
+    def token(self) -> str:
+        return self._models.token
+
+
 @pytest.fixture(scope="session")
-def embedded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("embedded")
-
-
-@pytest.fixture
-async def embedded(embedded_home: Path) -> AsyncIterator[EmbeddedModels]:
-    """The real embedded endpoint in its process, loaded."""
-    running = EmbeddedModels(embedded_home)
-    await running.start()
-    assert await running.wait_ready(READY_SECONDS)
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedInThread]:
+    """Loaded and serving, for the session."""
+    running = EmbeddedInThread(tmp_path_factory.mktemp("embedded"))
+    running.start()
     yield running
-    await running.stop()
+    running.stop()

@@ -59,14 +59,12 @@ class Wire:
         for name in _LOUD:  # at DEBUG they write whole requests
             logging.getLogger(name).setLevel(logging.WARNING)
         self._openai = openai
-        headers: dict[str, Any] = {"Accept-Encoding": "identity"}
-        if not key:
-            headers["Authorization"] = openai.Omit()
+        self._headers: dict[str, Any] = {} if key else {"Authorization": openai.Omit()}
         self._client: Any = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=key or "none",  # the SDK wants one; what is sent is said by the header
             max_retries=0,
-            default_headers=headers,
+            default_headers={"Accept-Encoding": "identity"},
             http_client=httpx.AsyncClient(
                 transport=_bounded_transport(httpx, on_this_machine=on_this_machine),
                 follow_redirects=False,
@@ -96,7 +94,7 @@ class Wire:
         try:
             response: httpx.Response = await self._client.post(
                 path, cast_to=importlib.import_module("httpx").Response, body=body,
-                options={"headers": dict(headers or {})},
+                options={"headers": self._headers | dict(headers or {})},
             )  # fmt: skip
         except openai.APITimeoutError:
             raise RungFailed("timeout") from None
