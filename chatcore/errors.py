@@ -33,6 +33,8 @@ ChatError
 
 from typing import ClassVar
 
+from chatcore.contract.messages import MessageRejectedNotice
+
 
 class ChatError(Exception):
     """A refusal that is told to the client: `code` for programs, the message for people.
@@ -151,7 +153,20 @@ class SlowMode(RateLimited):
 
 
 class MessageRejected(ChatError):
-    code, status, title = "message_rejected", 422, "Moderation refused this message"
+    """`notice` is what the sender is told: by which decision, in which category, and whether it can be appealed."""
+
+    code, status, title = "message_rejected", 422, "Moderation refused this text"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        field: str | None = None,
+        retry_after_ms: int | None = None,
+        notice: MessageRejectedNotice | None = None,
+    ):
+        super().__init__(message, field=field, retry_after_ms=retry_after_ms)
+        self.notice = notice
 
 
 class Unavailable(ChatError):

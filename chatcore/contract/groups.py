@@ -15,9 +15,38 @@ PresenceStatus = Literal["online", "away"]
 Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), Clean]
 
 
+ModeratedCategory = Literal[
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/intent",
+    "self-harm/instructions",
+    "sexual",
+    "sexual/minors",
+    "toxic",
+    "violence",
+    "violence/graphic",
+]
+Score = Annotated[float, Field(ge=0, le=1)]
+
+
+class ModerationLimits(Shape):
+    """Scores at or above which a message is flagged for people, masked, or refused. They only lower the server's own;
+    what is left out stays. Hate and self-harm alone are never masked or refused by the embedded models."""
+
+    flag: Score | None = None
+    mask: Score | None = None
+    block: Score | None = None
+
+
 class GroupSettings(Shape):
     ai: bool = True
     moderation: Literal["fast", "strict"] = "fast"
+    moderation_limits: dict[ModeratedCategory, ModerationLimits] | None = None
     slow_mode_seconds: int = Field(default=0, ge=0, le=21_600)
     retention_days: int | None = Field(default=None, ge=1, le=36_500)
     history_for_new_members: Literal["all", "none"] = "all"
@@ -26,6 +55,7 @@ class GroupSettings(Shape):
 class GroupSettingsChange(Shape):
     ai: bool | None = None
     moderation: Literal["fast", "strict"] | None = None
+    moderation_limits: dict[ModeratedCategory, ModerationLimits] | None = None
     slow_mode_seconds: int | None = Field(default=None, ge=0, le=21_600)
     retention_days: int | None = Field(default=None, ge=1, le=36_500)
     history_for_new_members: Literal["all", "none"] | None = None

@@ -386,7 +386,7 @@ class Groups:
 
 def _changed(settings: GroupSettings, change: GroupSettingsChange | None) -> GroupSettings:
     """Only `retentionDays` may be set back to nothing."""
-    given = change.model_dump(exclude_unset=True, by_alias=False) if change else {}
+    given = {name: getattr(change, name) for name in change.model_fields_set} if change else {}
     return settings.model_copy(
         update={name: value for name, value in given.items() if value is not None or name == "retention_days"}
     )

@@ -2,8 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from chatcore.contract.base import Shape
 from chatcore.contract.messages import (
@@ -32,11 +32,26 @@ from chatcore.messages.attachments import Attached, Attachments
 from chatcore.messages.changes import Change, Changes
 from chatcore.messages.content import checked_content, mentioned
 from chatcore.messages.log import Happening, MessageLog
+from chatcore.moderation.door import Admission, Door, OpenDoor
+from chatcore.moderation.records import Kind, Subject
+from chatcore.moderation.thresholds import wishes
 from chatcore.ports import Caller, Fanout
 from chatcore.presence.typing import Typing
+from chatcore.vault.envelope import Place
 from chatcore.vault.service import Vault
 
 REMEMBERED_RECEIPTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message before moderation and sealing."""
+
+    id: str
+    created_at: datetime
+    content: str
+    fingerprint: bytes
+    attached: Attached | None
 
 
 class Messages:
@@ -59,6 +74,7 @@ class Messages:
         slow_mode: SlowModeGate,
         deleted_retention_days: int,
         duplicate: Callable[[], None] = lambda: None,
+        door: Door | None = None,
     ):
         self._journal = journal
         self._groups = groups
@@ -74,6 +90,7 @@ class Messages:
         self._slow_mode = slow_mode
         self._deleted_retention = timedelta(days=deleted_retention_days)
         self._duplicate = duplicate
+        self._door: Door = OpenDoor() if door is None else door
         self._log = log
         self._receipts: OrderedDict[str, Row] = OrderedDict()
         self.changes = Changes()
@@ -83,16 +100,20 @@ class Messages:
     async def send(self, caller: Caller, request: SendMessage) -> MessageSent:
         """Store a message durably, then push it. A repeat with the same `tempId` answers with the first receipt."""
         room = await self._groups.require(caller, "message.send", request.group_id)
-        row, content, attached = await self._compose(room, caller, request)
-        if first := self._receipts.get(row.id):
-            return self._repeated(row, first, request)
+        draft = await self._draft(room, caller, request)
+        if first := self._receipts.get(draft.id):
+            return self._repeated(draft, first, request)
         self._require_pause(room, caller)
+        admission = await self._admit(room, caller, draft, request)
+        row = await self._composed(room, caller, request, draft, admission)
+        content, attached = admission.text, draft.attached
 
         def deliver(stored: Sequence[Row]) -> None:
             self._rooms.note(room, stored[0])
             message = message_shape(stored[0], caller.user, content, media=attached.card if attached else None)
             self._fanout.publish("new_message", message, group_id=room.id, skip_connection=caller.connection_id)
             self.changes.tell(Change("new", room, stored[0], content, caller.user_id))
+            self._door.stored(admission, row.id, stored[0].seq, row.rev)
 
         try:
             (stored,) = await self._log.append(
@@ -100,10 +121,10 @@ class Messages:
                 [row],
                 deliver,
                 check=lambda: authorize(room, caller.user_id, "message.send"),
-                changes=[attached.change] if attached is not None else (),
+                changes=[each.change for each in (attached, admission) if each is not None and each.change is not None],
             )
         except IdTaken as taken:
-            return self._repeated(row, taken.row, request)
+            return self._repeated(draft, taken.row, request)
         except ChatError:
             self._slow_mode.release(room.id, caller.user_id)
             raise
@@ -116,9 +137,9 @@ class Messages:
         receipt = await self.send(caller, request)
         return await self._message(receipt.message_id)
 
-    async def _compose(self, room: Room, caller: Caller, request: SendMessage) -> tuple[Row, str, Attached | None]:
-        """Check and seal. The id is fixed here, before the first try, with or without a `tempId`. The caption of an
-        image or file is its content, and may be empty."""
+    async def _draft(self, room: Room, caller: Caller, request: SendMessage) -> Draft:
+        """Check. The id is fixed here, before the first try, with or without a `tempId`. The caption of an image or
+        file is its content, and may be empty."""
         content = checked_content(request.content, may_be_empty=request.media_id is not None)
         now = self._clock()
         temp_id = request.temp_id
@@ -127,22 +148,37 @@ class Messages:
             await self._require_answerable(room, caller, row_id, request.reply_to)
         attached = await self._attach(room, caller, request, row_id)
         carried = (request.type, request.media_id) if request.media_id is not None else ()
-        row = Row(
-            id=row_id,
+        mark = fingerprint(self._secret, row_id, content, request.reply_to or "", *carried) if temp_id else b""
+        return Draft(row_id, now, content, mark, attached)
+
+    async def _admit(self, room: Room, caller: Caller, draft: Draft, request: SendMessage) -> Admission:
+        """Past moderation. Raises MessageRejected; whoever is refused may send another text at once."""
+        try:
+            return await self._door.admit(draft.content, subject_of(room, caller, "message", temp_id=request.temp_id))
+        except ChatError:
+            self._slow_mode.release(room.id, caller.user_id)
+            raise
+
+    async def _composed(
+        self, room: Room, caller: Caller, request: SendMessage, draft: Draft, admission: Admission
+    ) -> Row:
+        """Sealed. The fingerprint stays that of the text as it was sent, also where some of it was masked."""
+        key = self._vault.known_key(room.id) or await self._vault.key_of(room.id)
+        place = Place(room.id, draft.id, caller.user_id, request.type)
+        return Row(
+            id=draft.id,
             group_id=room.id,
             kind="message",
             sender_id=caller.user_id,
-            created_at=now,
+            created_at=draft.created_at,
             type=request.type,
-            fingerprint=fingerprint(self._secret, row_id, content, request.reply_to or "", *carried)
-            if temp_id
-            else b"",
+            sealed=key.seal(place, admission.text.encode()),
+            fingerprint=draft.fingerprint,
             reply_to=request.reply_to,
             media_id=request.media_id,
-            mentions=await self._mentions(room, content),
+            mentions=await self._mentions(room, admission.text),
+            mark=admission.mark,
         )
-        key = self._vault.known_key(room.id) or await self._vault.key_of(room.id)
-        return replace(row, sealed=key.seal(row.place, content.encode())), content, attached
 
     async def _attach(self, room: Room, caller: Caller, request: SendMessage, row_id: str) -> Attached | None:
         """A retry may come after its message was deleted, and the upload with it; its own first try counts."""
@@ -165,8 +201,8 @@ class Messages:
             if row_id not in await self._journal.by_ids([row_id]):
                 raise
 
-    def _repeated(self, row: Row, first: Row, request: SendMessage) -> MessageSent:
-        if first.fingerprint != row.fingerprint:
+    def _repeated(self, draft: Draft, first: Row, request: SendMessage) -> MessageSent:
+        if first.fingerprint != draft.fingerprint:
             raise Conflict("This tempId was used for another message; take a new one", field="tempId")
         self._duplicate()
         return _receipt(first, request, duplicate=True)
@@ -199,7 +235,10 @@ class Messages:
             head = self._rooms.head(room.id)
             return MessageUpdated(group_id=room.id, seq=head.seq, message_seq=row.seq, message=before)
         now = self._clock()
-        edited = replace(row, rev=row.rev + 1, updated_at=now, mentions=await self._mentions(room, content))
+        admission = await self._door.admit(content, subject_of(room, caller, "edit", message_id=row.id))
+        content = admission.text
+        mentions = await self._mentions(room, content)
+        edited = replace(row, rev=row.rev + 1, updated_at=now, mentions=mentions, mark=admission.mark)
         key = await self._vault.key_of(room.id)
         edited = replace(edited, sealed=key.seal(edited.place, content.encode()))
         shown = {"media_url": before.media_url, "media_metadata": before.media_metadata}
@@ -208,11 +247,12 @@ class Messages:
         def event(stored: Row) -> Shape:
             self._refresh_last(room, edited)
             self.changes.tell(Change("edited", room, edited, content, caller.user_id))
+            self._door.stored(admission, edited.id, edited.seq, edited.rev)
             return MessageUpdated(group_id=room.id, seq=stored.seq, message_seq=row.seq, message=message)
 
         facts = {"messageId": row.id, "messageSeq": row.seq}
-        change = self._journal.content_replaced(edited)
-        happening = Happening("message.edit_own", "edit", facts, [change], "message_updated", event)
+        changes = [self._journal.content_replaced(edited)] + ([admission.change] if admission.change else [])
+        happening = Happening("message.edit_own", "edit", facts, changes, "message_updated", event)
         stored = await self._log.record(room, caller, happening)
         return MessageUpdated(group_id=room.id, seq=stored.seq, message_seq=row.seq, message=message)
 
@@ -270,6 +310,21 @@ class Messages:
 
     async def _message(self, message_id: str) -> Message:
         return (await self._rendering.messages(list((await self._journal.by_ids([message_id])).values())))[0]
+
+
+def subject_of(room: Room, caller: Caller, kind: Kind, *, message_id: str = "", temp_id: str | None = None) -> Subject:
+    """A text of this group as moderation knows it."""
+    settings = room.record.settings
+    return Subject(
+        kind=kind,
+        user_id=caller.user_id,
+        group_id=room.id,
+        message_id=message_id,
+        temp_id=temp_id,
+        ai=settings.ai,
+        mode=settings.moderation,
+        overrides=wishes(settings),
+    )
 
 
 def _receipt(row: Row, request: SendMessage, *, duplicate: bool = False) -> MessageSent:

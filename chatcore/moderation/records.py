@@ -1,7 +1,7 @@
 """What is looked at, what was seen in it, what follows from that, and what is kept about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -55,7 +55,7 @@ class Evidence:
 class Ruling:
     """`category` and `score` are those that decided, "" and 0 for `allow`. `scores` holds the highest of each category
     over all tiers, `flags` the categories at or above their limit, `spans` what a mask covers; none: all of the text.
-    `missing` names a tier that could not answer. `review` says that a person must look.
+    `missing` names a tier that could not answer.
     """
 
     action: Action
@@ -67,10 +67,6 @@ class Ruling:
     thresholds_version: str
     spans: tuple[Span, ...] = ()
     missing: str = ""
-
-    @property
-    def review(self) -> bool:
-        return self.action != "allow"
 
 
 Standing = Literal["standing", "undone"]
@@ -95,6 +91,9 @@ class Sanction:
     created_at: datetime
     due_at: datetime
     state: Standing = "standing"
+
+    def holding(self, sealed: Sealed) -> "Sanction":
+        return replace(self, sealed=sealed)
 
     @property
     def place(self) -> Place:

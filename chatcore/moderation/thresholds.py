@@ -14,10 +14,13 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
+from chatcore.contract.groups import GroupSettings
 from chatcore.moderation.records import Limit, Overrides, TierName
 
 NEVER: Final = math.inf
 EVERY_CATEGORY: Final = "*"
+LIMITS: Final[tuple[Limit, ...]] = ("flag", "mask", "block")
+NO_WISHES: Final[Overrides] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,16 @@ class Thresholds:
             found = Limits(flags[category], found.mask, found.block)
         wishes = overrides.get(category)
         return found.stricter(wishes) if wishes else found
+
+
+def wishes(settings: GroupSettings) -> Overrides:
+    """A group's own limits, as its settings tell them."""
+    if not settings.moderation_limits:
+        return NO_WISHES
+    return {
+        category: {name: value for name in LIMITS if (value := getattr(limits, name)) is not None}
+        for category, limits in settings.moderation_limits.items()
+    }
 
 
 def _plain(limits: Limits) -> list[float | None]:

@@ -1,0 +1,204 @@
+"""What is decided after the commit: bounded, and never in the way of a send."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Final
+
+from chatcore.errors import ChatError, Unavailable
+from chatcore.journal.ids import new_id
+from chatcore.journal.rows import Mark
+from chatcore.logs import get_logger
+from chatcore.metrics import Metrics
+from chatcore.moderation.decide import masked
+from chatcore.moderation.judge import Judge, Judged, Place
+from chatcore.moderation.records import SEVERITY, Deed, Review, Ruling, Source, Subject
+from chatcore.moderation.sanctions import Sanctions
+from chatcore.moderation.scene import Scene
+from chatcore.moderation.store import ModerationStore
+from chatcore.moderation.thresholds import PERSON_ONLY
+
+log = get_logger("moderation")
+
+MAX_WAITING: Final = 1_000
+MAX_UNCHECKED: Final = 200
+WORKERS: Final = 2
+ATTEMPTS: Final = 3
+RETRY_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A stored text that is not decided yet, or (`finished`) decided but not told of."""
+
+    text: str
+    subject: Subject
+    place: Place
+    judged: Judged
+    finished: bool = False
+    masked: bool = False
+
+
+class Later:
+    """Two workers and a queue of MAX_WAITING. Over that the newest is dropped: a share of what is dropped goes to
+    people, and the number of all is counted, so that it is known how much nobody looked at."""
+
+    def __init__(
+        self,
+        *,
+        judge: Judge,
+        scene: Scene,
+        sanctions: Sanctions,
+        store: ModerationStore,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        sample_share: float,
+        max_waiting: int = MAX_WAITING,
+    ):
+        self._judge = judge
+        self._scene = scene
+        self._sanctions = sanctions
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+        self._share = sample_share
+        self._max_waiting = max_waiting
+        self._queue: deque[Waiting] = deque()
+        self._unchecked: deque[Waiting] = deque(maxlen=MAX_UNCHECKED)
+        self._news = asyncio.Event()
+        self._busy = 0
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._unchecked) + self._busy
+
+    def add(self, waiting: Waiting) -> None:
+        """Never waits."""
+        if len(self._queue) >= self._max_waiting:
+            self.dropped += 1
+            self._metrics.moderation_unchecked.labels("dropped").inc()
+            if sampled(waiting.judged.decision_id, self._share):
+                self._unchecked.append(waiting)
+        else:
+            self._queue.append(waiting)
+        self._metrics.queue_depth.labels("moderation").set(len(self._queue))
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(WORKERS):
+                workers.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            if not self._queue and not self._unchecked:
+                self._news.clear()
+                await self._news.wait()
+                continue
+            self._busy += 1
+            try:
+                if self._queue:
+                    await self._decide(self._queue.popleft())
+                else:
+                    waiting = self._unchecked.popleft()
+                    await self._review(waiting, waiting.judged, "unchecked")
+            except ChatError as error:
+                log.warning("moderation_failed", code=error.code)
+            except Exception:
+                log.exception("moderation_failed")
+            finally:
+                self._busy -= 1
+                self._metrics.queue_depth.labels("moderation").set(len(self._queue))
+
+    async def _decide(self, waiting: Waiting) -> None:
+        judged = waiting.judged
+        if not waiting.finished:
+            if not self._judge.first.ready:
+                await self._judge.first.prepare()
+            judged = await self._judge.judge(waiting.text, waiting.subject, judged)
+            if not judged.model_spoke:
+                self._metrics.moderation_unchecked.labels("no_model").inc()
+        done = await self._patiently(waiting, judged)
+        await self._judge.record(judged, waiting.text, waiting.subject, waiting.place, action=done)
+        self._metrics.moderation_decisions.labels(waiting.subject.kind, done).inc()
+        await self._judge.shadow(judged, waiting.text, waiting.subject, waiting.place)
+
+    async def _patiently(self, waiting: Waiting, judged: Judged) -> str:
+        """A decision outlives a short outage of the database."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._act(waiting, judged)
+            except Unavailable:
+                if attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS * attempt)
+        raise AssertionError
+
+    async def _act(self, waiting: Waiting, judged: Judged) -> str:
+        """What was really done, as the ledger calls it."""
+        ruling = judged.ruling
+        if SEVERITY[ruling.action] > SEVERITY["flag"] and not self._done_already(waiting, ruling):
+            if await self._sanctions.may_stand(waiting.text, waiting.subject):
+                return "allow"
+            if await self._enforce(waiting, judged):
+                await self._review_if_needed(waiting, judged)
+                return ruling.action
+            return "allow"  # its author was faster: what stands there now has a decision of its own
+        await self._review_if_needed(waiting, judged)
+        return "mask" if waiting.masked else ruling.action
+
+    @staticmethod
+    def _done_already(waiting: Waiting, ruling: Ruling) -> bool:
+        return waiting.masked and ruling.action == "mask"
+
+    async def _enforce(self, waiting: Waiting, judged: Judged) -> bool:
+        if waiting.masked:  # the mask keeps its own decision
+            judged = replace(judged, decision_id=self._judge.new_id())
+        deed: Deed = "removed" if judged.ruling.action == "block" else "masked"
+        place, subject = waiting.place, waiting.subject
+        sanction = await self._sanctions.make(waiting.text, subject, judged, deed, place.message_id)
+        changes = [self._store.sanction_added(sanction)]
+        if deed == "removed":
+            mark = Mark("block", judged.ruling.category, judged.decision_id)
+            return await self._scene.remove(place.message_id, mark, changes, rev=place.rev)
+        mark = Mark("mask", judged.ruling.category, judged.decision_id)
+        text = masked(waiting.text, judged.ruling)
+        return await self._scene.mask(place.message_id, place.rev, text, mark, changes)
+
+    async def _review_if_needed(self, waiting: Waiting, judged: Judged) -> None:
+        if for_a_person(judged.ruling):
+            await self._review(waiting, judged, "flag")
+        elif not judged.model_spoke and waiting.subject.ai and waiting.subject.mode == "strict":
+            await self._review(waiting, judged, "unchecked")
+        elif judged.ruling.action == "allow" and sampled(judged.decision_id, self._share):
+            await self._review(waiting, judged, "sample" if judged.model_spoke else "unchecked")
+
+    async def _review(self, waiting: Waiting, judged: Judged, source: Source) -> None:
+        now = self._clock()
+        review = Review(
+            id=new_id(now),
+            message_id=waiting.place.message_id,
+            group_id=waiting.subject.group_id,
+            user_id=waiting.subject.user_id,
+            source=source,
+            created_at=now,
+            decision_id=judged.decision_id,
+            category=judged.ruling.category,
+            action=judged.ruling.action,
+            score=judged.ruling.score,
+        )
+        await self._store.add_review(review)
+        self._metrics.moderation_reviews.labels(source).inc()
+
+
+def for_a_person(ruling: Ruling) -> bool:
+    return ruling.action == "flag" or (ruling.action == "mask" and ruling.category in PERSON_ONLY)
+
+
+def sampled(decision_id: str, share: float) -> bool:
+    """By the decision's own random id: the same in a replay, and nobody can foresee it."""
+    return int.from_bytes(sha256(decision_id.encode()).digest()[:8], "big") < share * 2**64
