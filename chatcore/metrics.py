@@ -66,6 +66,16 @@ class Metrics:
         self.ai_tokens = self._counter("ai_tokens", "Tokens by task and direction.", "task", "direction")
         self.ai_breaker_open = self._gauge("ai_breaker_open", "Endpoints of models to which calls are suspended.")
 
+        self.moderation_decisions = self._counter(
+            "moderation_decisions", "Texts by what they are and what moderation did.", "kind", "outcome"
+        )
+        self.moderation_unchecked = self._counter(
+            "moderation_unchecked", "Texts that no model looked at, or too late, by reason.", "reason"
+        )
+        self.moderation_reviews = self._counter(
+            "moderation_reviews", "Messages put before people, by reason.", "reason"
+        )
+
         self.loop_lag_seconds = self._histogram("loop_lag_seconds", "How late the event loop wakes a sleeper.")
         self.rss_bytes = self._gauge("rss_bytes", "Resident memory of the server process.")
         self.rss_bytes.set_function(lambda: self._process.memory_info().rss)
