@@ -1,6 +1,7 @@
 """Pictures and hostile files, made here: no binary lies in the repository."""
 
 import io
+import random
 import struct
 import zlib
 from typing import Any
@@ -49,6 +50,11 @@ def animation(format_: str, frames: int = 4, size: tuple[int, int] = (60, 40), *
     return saved(
         pictures[0], format_, save_all=True, append_images=pictures[1:], duration=70, loop=0, **(more | options)
     )
+
+
+def noise(size: tuple[int, int]) -> bytes:
+    """A PNG that cannot be packed: 3 bytes a pixel."""
+    return saved(Image.frombytes("RGB", size, random.Random(7).randbytes(size[0] * size[1] * 3)), "PNG")
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
