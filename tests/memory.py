@@ -8,13 +8,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from chatcore.ai.flows.prompted import Prompted
 from chatcore.ai.ledger.service import Ledger
 from chatcore.ai.ledger.store import MemoryLedgerStore
 from chatcore.ai.prompts.runtime import Runtimes
 from chatcore.ai.prompts.service import Prompts
 from chatcore.ai.prompts.shipped import shipped
 from chatcore.ai.prompts.store import MemoryPromptStore
+from chatcore.ai.provider.budget import Budget
+from chatcore.ai.provider.models import Models
+from chatcore.ai.provider.store import MemoryBudgetStore
+from chatcore.ai.suggestions.store import MemorySuggestionStore
 from chatcore.api import Services
+from chatcore.app.flows import compose_flows
+from chatcore.app.search import Switches
 from chatcore.background import Background
 from chatcore.contract import groups as g
 from chatcore.contract import messages as m
@@ -40,12 +47,14 @@ from chatcore.media.folder import FolderObjects
 from chatcore.media.service import Media
 from chatcore.media.store import MemoryMediaStore
 from chatcore.messages.attachments import Attachments
+from chatcore.messages.context import MemberView
 from chatcore.messages.log import MessageLog
 from chatcore.messages.missed import MissedRows
 from chatcore.messages.reading import Reading
 from chatcore.messages.responses import Responses
 from chatcore.messages.service import Messages
 from chatcore.messages.store import MemoryMessageStore
+from chatcore.metrics import Metrics
 from chatcore.ports import Caller, SilentFanout
 from chatcore.presence.service import Presence
 from chatcore.presence.typing import Typing
@@ -90,8 +99,9 @@ class Journal(MemoryJournalStore):
 class Household:
     """People, groups and messages in memory, on a clock that moves when told."""
 
-    def __init__(self, *, max_members: int = 1_000, retention_days: int = 30):
+    def __init__(self, *, max_members: int = 1_000, retention_days: int = 30, models: Models | None = None):
         self.now = START
+        self.models = models or _no_models()
         self.fanout = WrittenDown()
         self.people_store = MemoryIdentityStore()
         self.journal, self.group_store = Journal(), MemoryGroupStore()
@@ -152,10 +162,22 @@ class Household:
         self.prompts = Prompts(self.prompt_store, shipped(), runtimes=Runtimes(), clock=clock)
         groups.on_erase(self.ledger.erase_group)
         identity.on_erase(self.ledger.erase_user)
+        self.conversations = MemberView(journal=journal, groups=groups, rendering=rendering)
+        self.suggestion_store = MemorySuggestionStore()
+        self.flows = compose_flows(
+            conversations=self.conversations,
+            prompted=Prompted(
+                models=self.models, prompts=self.prompts, ledger=self.ledger, background=self.background
+            ),
+            ledger=self.ledger, suggestion_store=self.suggestion_store, vault=self.vault, fanout=fanout,
+            groups=groups, identity=identity, uses_ai=Switches(rooms, identity).person, clock=clock,
+            timeout_seconds=8,
+        )  # fmt: skip
         attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
         self.services = Services(
             identity=identity, groups=groups, members=members, attendance=attendance, messages=messages,
             reading=reading, responses=responses, attachments=attachments, decisions=self.ledger, prompts=self.prompts,
+            suggestions=self.flows.suggestions,
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:
@@ -213,6 +235,11 @@ class Household:
         except ChatError as error:
             return error.code
         raise AssertionError("this was not refused")
+
+
+def _no_models() -> Models:
+    budget = Budget(MemoryBudgetStore(), daily=None, daily_per_user=None, person=str)
+    return Models((), disabled="no models here", timeout_seconds=8, budget=budget, metrics=Metrics(), shipped=shipped())
 
 
 def codes(outcomes: Iterable[object]) -> list[str]:

@@ -4,7 +4,7 @@ A new command is a shape in `contract/`, a method of a service, and a row here. 
 no feature; connecting, health, uploads and webhooks stay hand-written in them.
 """
 
-from chatcore.api import groups, me, media, messages, presence
+from chatcore.api import ai, groups, me, media, messages, presence
 from chatcore.api.command import Command, Method, Rest, Services
 from chatcore.contract.base import Shape
 from chatcore.contract.failures import ServerDraining
@@ -15,6 +15,7 @@ COMMANDS: tuple[Command, ...] = (
     *groups.COMMANDS,
     *presence.COMMANDS,
     *me.COMMANDS,
+    *ai.COMMANDS,
 )
 
 EVENTS: dict[str, type[Shape]] = {
@@ -22,6 +23,7 @@ EVENTS: dict[str, type[Shape]] = {
     **messages.EVENTS,
     **groups.EVENTS,
     **presence.EVENTS,
+    **ai.EVENTS,
     "server_draining": ServerDraining,
 }
 """What the server pushes unasked; reply events and error events come from the commands."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from chatcore.ai.ledger.service import Ledger
 from chatcore.ai.prompts.service import Prompts
+from chatcore.ai.suggestions.service import Suggestions
 from chatcore.contract.base import Empty, Shape
 from chatcore.errors import ChatError, Conflict, Forbidden, MessageEmpty, MessageTooLong, NotFound
 from chatcore.groups.attendance import Attendance
@@ -40,6 +41,7 @@ class Services:
     attachments: Attachments
     decisions: Ledger
     prompts: Prompts
+    suggestions: Suggestions
 
 
 Answer = Callable[[Services, Caller, Any], Awaitable[Shape]]

@@ -2,11 +2,15 @@
 
 from datetime import UTC, datetime
 
+from chatcore.ai.flows.prompted import Prompted
+from chatcore.ai.suggestions.store import MongoSuggestionStore
 from chatcore.api import COMMANDS, Services
 from chatcore.app.ai import compose_ai
 from chatcore.app.core import Core
+from chatcore.app.flows import compose_flows
 from chatcore.app.keys import Keys
 from chatcore.app.media import make_media
+from chatcore.app.search import Switches
 from chatcore.app.sign_in import local_accounts, local_issuer, verifier
 from chatcore.background import Background
 from chatcore.embedded.database import EmbeddedDatabase
@@ -25,6 +29,7 @@ from chatcore.journal.store import JournalStore, MongoJournalStore
 from chatcore.journal.writer import Writer
 from chatcore.limits import SlowModeGate
 from chatcore.messages.attachments import Attachments
+from chatcore.messages.context import MemberView
 from chatcore.messages.log import MessageLog
 from chatcore.messages.missed import MissedRows
 from chatcore.messages.reading import Reading
@@ -168,6 +173,21 @@ def compose(
             take_in=attendance.take_in,
         )
         identity.revocations.added = relay.revoked
+    conversations = MemberView(journal=journal, groups=groups, rendering=rendering)
+    prompted = Prompted(models=ai.models, prompts=ai.prompts, ledger=ai.ledger, background=background)
+    flows = compose_flows(
+        conversations=conversations,
+        prompted=prompted,
+        ledger=ai.ledger,
+        suggestion_store=MongoSuggestionStore(db),
+        vault=vault,
+        fanout=fanout,
+        groups=groups,
+        identity=identity,
+        uses_ai=Switches(rooms, identity).person,
+        clock=_now,
+        timeout_seconds=settings.ai_timeout_seconds,
+    )
     services = Services(
         identity=identity,
         groups=groups,
@@ -179,6 +199,7 @@ def compose(
         attachments=attachments,
         decisions=ai.ledger,
         prompts=ai.prompts,
+        suggestions=flows.suggestions,
     )
     return Core(
         settings=settings,
@@ -196,6 +217,7 @@ def compose(
         database=database,
         relay=relay,
         ai=ai,
+        flows=flows,
     )
 
 

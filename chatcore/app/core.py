@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chatcore.api import Services
-from chatcore.app.ai import Ai
+from chatcore.app.ai import Ai, why_disabled
+from chatcore.app.flows import Flows
 from chatcore.background import Background
 from chatcore.embedded.database import EmbeddedDatabase
 from chatcore.groups.follower import FOLLOW_SECONDS, Follower
@@ -48,6 +49,7 @@ class Core:
     database: EmbeddedDatabase | None
     relay: Relay | None
     ai: Ai
+    flows: Flows
 
     async def settle(self) -> None:
         """Commit what is queued, store read state and sessions."""
@@ -81,6 +83,8 @@ class Core:
         if self.database is not None:
             background.every(BROKEN_SECONDS, "database-check", self.restart_broken_database)
         self.ai.start_chores(background)
+        if not why_disabled(self.settings):
+            background.spawn("warm-flows", self.flows.warm())
         background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)
         media = services.attachments.media
         background.every(MEDIA_SWEEP_SECONDS, "media-sweep", media.sweep)

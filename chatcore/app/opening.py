@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from chatcore.ai.ledger import store as ledger_store
 from chatcore.ai.prompts import store as prompt_store
 from chatcore.ai.provider import store as budget_store
+from chatcore.ai.suggestions import store as suggestion_store
 from chatcore.app.chat import compose
 from chatcore.app.core import COMMIT_DEADLINE_SECONDS, Core
 from chatcore.app.keys import open_keys
@@ -29,6 +30,7 @@ INDEXES = (
     *media_store.INDEXES,
     *message_store.INDEXES,
     *prompt_store.INDEXES,
+    *suggestion_store.INDEXES,
     *vault_store.INDEXES,
 )
 

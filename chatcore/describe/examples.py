@@ -23,6 +23,7 @@ BY_SHAPE: dict[tuple[str, str], object] = {
     ("Problem", "status"): 404,
     ("Problem", "type"): "about:blank",
     ("UpdateGroup", "name"): "Engineering",
+    ("Suggestion", "text"): "Yes, ten is fine.",
     ("User", "name"): "Grace Hopper",
     ("User", "firstName"): "Grace",
     ("User", "lastName"): "Hopper",
@@ -54,6 +55,13 @@ LEFT_OUT: set[tuple[str, str]] = {
     ("Message", "unavailable"),
     ("Problem", "field"),
     ("Problem", "retryAfterMs"),
+    ("RequestSmartReplies", "context"),
+    ("RequestSmartReplies", "contextMessages"),
+    ("RequestSmartReplies", "messageContent"),
+    ("RequestSmartReplies", "messageHistory"),
+    ("RequestTypingSuggestion", "context"),
+    ("RequestTypingSuggestion", "cursorPosition"),
+    ("RequestTypingSuggestion", "partialText"),
     ("SendMessage", "mediaId"),
     ("SendMessage", "replyTo"),
     ("SyncedGroup", "error"),
@@ -88,7 +96,7 @@ class Examples:
 
     @staticmethod
     def _fits(value: object, schema: Schema) -> bool:
-        kinds = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
+        kinds: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict}
         return isinstance(value, kinds[schema["type"]]) and (
             schema["type"] != "array" or schema["items"].get("type") == "string"
         )
@@ -101,7 +109,7 @@ class Examples:
                 return [self._value(shape, "", schema["items"])]
             case "boolean":
                 return schema.get("default", False)
-            case "integer":
+            case "integer" | "number":
                 return schema.get("default", max(1, schema.get("minimum", 1)))
             case _:
                 return MOMENT if schema.get("format") == "date-time" else schema.get("default") or field or "text"

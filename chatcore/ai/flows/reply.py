@@ -19,7 +19,7 @@ from chatcore.ports import Caller
 MOST_REPLIES: Final = 3
 TURNS: Final = 12
 SIMILAR: Final = 3
-GATHER_SECONDS, SIMILAR_SECONDS, CHECK_SECONDS = 2.0, 0.3, 2.0
+GATHER_SECONDS, SIMILAR_SECONDS, CHECK_SECONDS = 2.0, 0.06, 2.0
 Tell = Callable[[str], None]
 
 
