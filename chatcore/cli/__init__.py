@@ -122,6 +122,20 @@ def describe(
     run(check=check)
 
 
+@app.command(name="migrate-original")
+def migrate_original(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and count only; write nothing.")] = False,
+    accept_unreadable: Annotated[
+        bool, typer.Option("--accept-unreadable", help="Take messages that cannot be opened over without their text.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the report here as JSON.")] = None,
+) -> None:
+    """Take over users, groups and messages of the original service. Safe to repeat. The server must be stopped."""
+    from chatcore.cli.migrate import run  # noqa: PLC0415
+
+    run(dry_run=dry_run, accept_unreadable=accept_unreadable, json_file=json)
+
+
 # Parsed by the app of their own module, which reads archives and the database's format and takes long to import.
 _FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
