@@ -105,7 +105,9 @@ export const hearSuggestions = {
   },
   typing_suggestion(answer) {
     whenAsked(answer.requestId, ({ group, forText }) => {
-      if (answer.suggestion && groups.peek().has(group.id)) ghost.value = { ...answer, forText };
+      if (!answer.suggestion || !groups.peek().has(group.id)) return;
+      ghost.value = { ...answer, forText };
+      rate(answer.suggestionId, "shown");
     });
   },
   ai_error(error) {

@@ -3,7 +3,7 @@ import { query, rest } from "../api.js";
 import { signal } from "../lib.js";
 
 const PAGE = 50;
-const LONG_PAGE = 100;
+const OLDER = 100;
 const MAX_PAGES_BACK = 100;
 
 export class Timeline {
@@ -42,17 +42,23 @@ export class Timeline {
     }
   }
 
-  loadOlder(limit = PAGE) {
-    this.asking ??= this.#loadOlder(limit).finally(() => { this.asking = null; });
+  /** One page at a time: who asks meanwhile waits for the same one. */
+  loadOlder() {
+    if (!this.asking) {
+      const mine = this.#loadOlder().finally(() => { if (this.asking === mine) this.asking = null; });
+      this.asking = mine;
+    }
     return this.asking;
   }
 
-  async #loadOlder(limit) {
+  async #loadOlder() {
     if (!this.hasOlder.value || !this.isLoaded.value) return;
     const first = this.messages.value[0];
-    const page = await this.#page(first ? { before: first.seq, limit } : { limit });
-    this.#set([...page.messages, ...this.messages.value]);
+    const page = await this.#page(first ? { before: first.seq, limit: OLDER } : { limit: OLDER });
+    // Before the view hears of it: it may want the next page at once.
+    this.asking = null;
     this.hasOlder.value = page.hasMore && page.messages.length > 0;
+    this.#set([...page.messages, ...this.messages.value]);
   }
 
   /** Load back until this place is there; false where the past ends first. */
@@ -61,7 +67,7 @@ export class Timeline {
     for (let pages = 0; pages < MAX_PAGES_BACK; pages += 1) {
       if ((this.messages.value[0]?.seq ?? Infinity) <= seq) return true;
       if (!this.hasOlder.value) return false;
-      await this.loadOlder(LONG_PAGE);
+      await this.loadOlder();
     }
     return false;
   }

@@ -74,7 +74,7 @@ export function Composer({ group }) {
       event.preventDefault();
       rate(offer.suggestionId, "accepted");
       ghost.value = null;
-      return write(joined(text.value, offer.suggestion));
+      return write(text.value + offer.suggestion);
     }
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) return submit(event);
     if (event.key === "Escape") {
@@ -138,14 +138,12 @@ function editLast(group) {
   if (last) startEditing(group, last);
 }
 
-const joined = (text, more) => (more.startsWith(text) ? more : `${text}${/\s$/.test(text) || /^\s/.test(more) ? "" : " "}${more}`);
-
 function Ghost({ text, onPick }) {
   const offer = ghost.value;
   const take = () => {
     rate(offer.suggestionId, "accepted");
     ghost.value = null;
-    onPick(joined(text, offer.suggestion));
+    onPick(text + offer.suggestion);
   };
   const no = () => {
     rate(offer.suggestionId, "dismissed");

@@ -72,9 +72,10 @@ export const PersonAvatar = ({ userId, size, dot }) =>
 export function Dialog({ title, onClose, wide = false, children }) {
   const element = useRef(null);
   useLayoutEffect(() => {
-    const before = document.activeElement;
-    element.current.showModal();
-    return () => before?.focus?.();
+    const dialog = element.current;
+    dialog.showModal();
+    // Closed while it is still in the document: then the browser gives the focus back.
+    return () => dialog.close();
   }, []);
   return html`
     <dialog ref=${element} class=${`dialog ${wide ? "wide" : ""}`} aria-label=${title}

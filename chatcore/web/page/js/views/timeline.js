@@ -22,12 +22,12 @@ function rowsOf(messages, unsent, newAfter, myId) {
   for (const message of messages) {
     const today = dayKey(message.createdAt);
     if (today !== day) {
-      rows.push({ key: `day-${today}`, kind: "day", text: dayName(message.createdAt), guess: 44 });
+      rows.push({ key: `day-${today}`, kind: "day", text: dayName(message.createdAt), guess: 44, isMark: true });
       day = today;
       before = null;
     }
     if (!newLine && message.n > newAfter && message.type !== "system" && message.senderId !== myId) {
-      rows.push({ key: "new", kind: "new", guess: 34 });
+      rows.push({ key: "new", kind: "new", guess: 34, isMark: true });
       newLine = true;
       before = null;
     }

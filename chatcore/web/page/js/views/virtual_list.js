@@ -12,7 +12,7 @@ const NEAR_BOTTOM_PX = 48;
 const NEAR_TOP_PX = 500;
 
 /**
- * @param {{items: {key: string, guess: number}[], row: (item: any, index: number) => any, onNearTop?: () => void,
+ * @param {{items: {key: string, guess: number, isMark?: boolean}[], row: (item: any, index: number) => any, onNearTop?: () => void,
  *   onBottom?: (isThere: boolean) => void, handle?: {current: any}, label: string}} props
  */
 export function VirtualList({ items, row, onNearTop, onBottom, handle, label }) {
@@ -83,7 +83,9 @@ export function VirtualList({ items, row, onNearTop, onBottom, handle, label }) 
       self.stuck = atBottom;
       onBottom?.(atBottom);
     }
-    const index = indexAt(self.tops, scrollTop);
+    let index = indexAt(self.tops, scrollTop);
+    // A day's name moves up when older messages of that day come; what people wrote stays where it is.
+    while (self.items[index]?.isMark && index < self.items.length - 1) index += 1;
     self.anchor = self.items[index] ? { key: self.items[index].key, offset: scrollTop - self.tops[index] } : null;
     if (scrollTop < NEAR_TOP_PX) onNearTop?.();
     redraw((count) => count + 1);
@@ -148,7 +150,7 @@ function anchored(self, items, tops) {
 
 function measure(self, element) {
   const key = element.dataset.key;
-  const height = element.offsetHeight;
+  const { height } = element.getBoundingClientRect();
   if (!key || !height || self.heights.get(key) === height) return false;
   self.heights.set(key, height);
   return true;
