@@ -16,13 +16,12 @@ import secrets
 import sys
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
-from contextvars import Token
+from contextvars import ContextVar, Token
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, TextIO, cast
 
 import orjson
 import structlog
-from structlog.contextvars import bind_contextvars, merge_contextvars, reset_contextvars
 from structlog.typing import FilteringBoundLogger
 
 WITHHELD: Final = "<withheld>"
@@ -86,6 +85,8 @@ SILENCED: Final = (
 )
 
 _caller_key = secrets.token_bytes(32)
+_correlation: ContextVar[str | None] = ContextVar("correlation_id", default=None)
+_tells_details = False
 
 Line = MutableMapping[str, Any]
 
@@ -112,14 +113,16 @@ def get_logger(component: str) -> FilteringBoundLogger:
 class _Bound:
     """Undoes a binding at the end of a `with` block."""
 
-    def __init__(self, tokens: Mapping[str, Token[Any]]) -> None:
-        self._tokens = tokens
+    __slots__ = ("_token",)
+
+    def __init__(self, token: Token[str | None]) -> None:
+        self._token = token
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        reset_contextvars(**self._tokens)
+        _correlation.reset(self._token)
 
 
 def bind_correlation(correlation_id: str) -> _Bound:
@@ -127,7 +130,12 @@ def bind_correlation(correlation_id: str) -> _Bound:
 
     It holds at once; used as `with bind_correlation(...)`, the earlier value returns at the end of the block.
     """
-    return _Bound(bind_contextvars(correlation_id=correlation_id))
+    return _Bound(_correlation.set(correlation_id))
+
+
+def tells_details() -> bool:
+    """Whether lines below INFO are written: asking costs nothing, and a line that is not written 10 us."""
+    return _tells_details
 
 
 def caller_hash(user_id: str) -> str:
@@ -145,10 +153,12 @@ def keep_allowed(_logger: object, _method: str, line: Line) -> Line:
 
 
 def _configure(level: str, out: TextIO, *, as_json: bool | None) -> None:
+    global _tells_details  # noqa: PLW0603 - as structlog's own configuration is
+    _tells_details = level == "debug"
     json_lines = not out.isatty() if as_json is None else as_json
     structlog.configure(
         processors=[
-            merge_contextvars,
+            _add_correlation,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             _describe_error,
@@ -159,6 +169,13 @@ def _configure(level: str, out: TextIO, *, as_json: bool | None) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=False,
     )
+
+
+def _add_correlation(_logger: object, _method: str, line: Line) -> Line:
+    correlation_id = _correlation.get()
+    if correlation_id is not None:
+        line.setdefault("correlation_id", correlation_id)
+    return line
 
 
 def _describe_error(_logger: object, _method: str, line: Line) -> Line:

@@ -28,6 +28,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._events = frozenset(events)
         self._process = psutil.Process()
+        self._done: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
         self.sessions = self._gauge("sessions", "Open transport sessions, connected or not yet.")
         self.connections = self._gauge("connections", "Open client connections.")
@@ -83,8 +84,12 @@ class Metrics:
     def command_done(self, event: str, code: str, seconds: float) -> None:
         """Count one command; `code` is `ok` or an error's code."""
         known = event if event in self._events else OTHER
-        self.commands.labels(known, code).inc()
-        self.command_seconds.labels(known).observe(seconds)
+        counted = self._done.get((known, code))
+        if counted is None:  # finding a metric by its labels costs five times as much as counting
+            counted = self.commands.labels(known, code), self.command_seconds.labels(known)
+            self._done[known, code] = counted
+        counted[0].inc()
+        counted[1].observe(seconds)
 
     # What the Socket.IO server reports: the methods of transport/metrics.py's SocketMetrics.
 

@@ -1,6 +1,5 @@
 """Ids of 24 lower-case hex characters, as MongoDB's: four bytes of time, then random or keyed bytes."""
 
-import hashlib
 import hmac
 import secrets
 from datetime import datetime
@@ -27,4 +26,4 @@ def fingerprint(key: bytes, *parts: str) -> bytes:
 def _digest(key: bytes, purpose: str, *parts: str) -> bytes:
     encoded = [part.encode() for part in (purpose, *parts)]
     joined = b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
-    return hmac.new(key, joined, hashlib.sha256).digest()
+    return hmac.digest(key, joined, "sha256")

@@ -16,8 +16,9 @@ DOUBT_SECONDS = 60.0  # no database goes on with a write for longer after the cl
 class Pending:
     """One entry. `done` is what the caller hears; `settled` means that its fate is known and dealt with.
 
-    A caller whose time is up hears `unavailable` (done) while the write is still under way (not settled). `rows` are
-    the rows as numbered for the last try; empty as long as nothing was sent to the database.
+    A caller whose time is up hears `unavailable` (given up) while the write is still under way (not settled). One that
+    is cancelled has not given up: `done` ends without being heard. `rows` are the rows as numbered for the last try;
+    empty as long as nothing was sent to the database.
     """
 
     entry: Entry
@@ -25,6 +26,7 @@ class Pending:
     since: float = field(default_factory=time.monotonic)
     rows: list[Row] = field(default_factory=list)
     settled: bool = False
+    given_up: bool = False
 
     def stored(self, rows: Sequence[Row]) -> None:
         self.settled = True
@@ -37,6 +39,7 @@ class Pending:
 
     def answer(self, error: Exception) -> None:
         """Tell the caller, whatever becomes of the rows."""
+        self.given_up = True
         if not self.done.done():
             self.done.set_exception(error)
             self.done.exception()  # seen here, so that a caller that went away leaves no warning

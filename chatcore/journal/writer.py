@@ -92,7 +92,7 @@ class Writer:
         self._queue.add(pending)
         if self._task is None:
             self._task = asyncio.create_task(self._drain(), name="journal-writer")
-        return await asyncio.shield(pending.done)
+        return await pending.done
 
     async def catch_up(self, group_id: str) -> None:
         """Learn what other processes appended; used on a hint from outside. In order with our own appends."""
@@ -315,7 +315,7 @@ class Writer:
     async def _deliver(self, pending: Pending) -> None:
         """Whoever was told `unavailable` meanwhile sees the message appear as everybody else does."""
         last = pending.rows[-1]
-        if pending.done.done() and not pending.entry.changes and await self._told_as_missed(pending):
+        if pending.given_up and not pending.entry.changes and await self._told_as_missed(pending):
             return
         if pending.entry.group_id in self._heads:
             self._heads[pending.entry.group_id] = Head(last.seq, last.n, last.p)
@@ -341,7 +341,7 @@ class Writer:
         kept: list[Pending] = []
         for pending in waiting:
             try:
-                if pending.settled or pending.done.done():  # given up, and not stored by the tries before
+                if pending.settled or pending.given_up:  # and not stored by the tries before it
                     raise Unavailable()
                 if pending.entry.group_id not in self._heads:
                     raise NotFound("There is no such group, or you are not a member of it")

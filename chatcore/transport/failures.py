@@ -1,6 +1,6 @@
 """One funnel from anything raised to what the client is told, the same for acks, error events and HTTP."""
 
-import secrets
+import os
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ S = TypeVar("S", bound=Shape)
 
 
 def new_correlation_id() -> str:
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def parse(shape: type[S], payload: object) -> S:

@@ -15,7 +15,7 @@ from chatcore.errors import ChatError, Invalid, RateLimited, TokenMissing, Unkno
 from chatcore.identity.service import Authenticated
 from chatcore.identity.sessions import Connection as Sign
 from chatcore.limits import RateLimits
-from chatcore.logs import bind_correlation, caller_hash, get_logger
+from chatcore.logs import bind_correlation, caller_hash, get_logger, tells_details
 from chatcore.metrics import Metrics
 from chatcore.ports import Caller
 from chatcore.transport.connection import Connection, Refused
@@ -26,6 +26,7 @@ from chatcore.transport.slow import SlowPool
 
 log = get_logger("socket")
 FINISHED = ".finished"  # what a slow command is counted as when its answer is there
+SLOW_SECONDS = 1.0
 DEVICES = ("mobile", "web", "desktop")
 
 
@@ -198,6 +199,8 @@ class SocketHandlers:
     def _done(self, connection: Connection, event: str, code: str, started: float) -> None:
         seconds = self._clock() - started
         self._metrics.command_done(event, code, seconds)
+        if code == "ok" and seconds < SLOW_SECONDS and not tells_details():
+            return  # it is counted; at full load a line for each would cost a twentieth of the CPU
         caller: Caller | None = connection.state
         log.info(
             "command",
