@@ -25,7 +25,7 @@ FORMATS: Final = {
 }
 THUMBNAIL_SIDES: Final = (1280, 320)
 ORIENTATION: Final = 0x0112
-_TURNED_SIDEWAYS: Final = (5, 6, 7, 8)
+NICENESS: Final = 10  # messages go first
 
 
 class Refused(Exception):
@@ -55,6 +55,7 @@ def confine(limits: Limits) -> None:
         (resource.RLIMIT_NOFILE, 48),
     ):
         resource.setrlimit(what, (most, most))
+    os.nice(NICENESS)
 
 
 def decoded(source: bytes, limits: Limits) -> dict[str, Any]:
