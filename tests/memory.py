@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from chatcore.ai.admin import AiAdmin
 from chatcore.ai.flows.prompted import Prompted
 from chatcore.ai.ledger.service import Ledger
 from chatcore.ai.ledger.store import MemoryLedgerStore
@@ -176,7 +177,7 @@ class Household:
         attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
         self.services = Services(
             identity=identity, groups=groups, members=members, attendance=attendance, messages=messages,
-            reading=reading, responses=responses, attachments=attachments, decisions=self.ledger, prompts=self.prompts,
+            reading=reading, responses=responses, attachments=attachments, ai_admin=AiAdmin(self.ledger, self.prompts),
             suggestions=self.flows.suggestions,
         )  # fmt: skip
 

@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from chatcore.ai.ledger.service import Ledger
-from chatcore.ai.prompts.service import Prompts
+from chatcore.ai.admin import AiAdmin
 from chatcore.ai.suggestions.service import Suggestions
 from chatcore.contract.base import Empty, Shape
 from chatcore.errors import ChatError, Conflict, Forbidden, MessageEmpty, MessageTooLong, NotFound
@@ -39,8 +38,7 @@ class Services:
     reading: Reading
     responses: Responses
     attachments: Attachments
-    decisions: Ledger
-    prompts: Prompts
+    ai_admin: AiAdmin
     suggestions: Suggestions
 
 

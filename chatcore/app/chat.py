@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from chatcore.ai.admin import AiAdmin
 from chatcore.ai.flows.prompted import Prompted
 from chatcore.ai.suggestions.store import MongoSuggestionStore
 from chatcore.api import COMMANDS, Services
@@ -197,8 +198,7 @@ def compose(
         reading=reading,
         responses=responses,
         attachments=attachments,
-        decisions=ai.ledger,
-        prompts=ai.prompts,
+        ai_admin=AiAdmin(ai.ledger, ai.prompts),
         suggestions=flows.suggestions,
     )
     return Core(

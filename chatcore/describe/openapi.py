@@ -19,6 +19,7 @@ TAGS: Final = {
     "media": "Images and files: upload first, then send a message that names the upload.",
     "groups": "Groups, their members and invitations, and the directory.",
     "me": "Oneself: profile, settings, devices, one's data.",
+    "admin": "For people with a role on the server: `operator`, `reviewer` or `analyst`.",
     "sign-in": "Tokens of accounts that this server keeps itself.",
     "operation": "Probes, numbers, webhooks and these references.",
 }

@@ -125,6 +125,7 @@ EXAMPLES: dict[str, object] = {
     "senderId": "user_ada",
     "seq": 42,
     "sessionId": "sess_2f9c",
+    "share": 0.1,
     "since": 40,
     "size": 182_044,
     "status": "online",
@@ -141,6 +142,7 @@ EXAMPLES: dict[str, object] = {
     "userAgent": "Mozilla/5.0",
     "userId": "user_grace",
     "username": "ada",
+    "versionId": "SmartReplies",
     "width": 1024,
 }
 """Values for examples; fields that are not here take their default, their first choice or their least bound."""

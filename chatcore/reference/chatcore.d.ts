@@ -71,6 +71,13 @@ export interface AckFailed {
   error: Failure;
 }
 
+/** BAML that defines `function <name>(input: string)`; the parameters go to the model inside the input. */
+export interface AddPrompt {
+  function: string;
+  text: string;
+  parameters?: Record<string, unknown>;
+}
+
 export interface Authenticate {
   /** A JSON Web Token. */
   token: string;
@@ -131,6 +138,94 @@ export interface CreateInvite {
   groupId: string;
   maxUses?: number;
   expiresInHours?: number;
+}
+
+/** `contentGone`: the content was erased or never kept. */
+export interface DecisionDetail {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  feature: string;
+  at: string;
+  mode: "live" | "shadow" | "replay";
+  action?: string;
+  /** The group's `_id`. */
+  groupId?: string;
+  /** The message's `_id`. */
+  messageId?: string;
+  /** The changed message's own place in the log; `seq` is the place of this event. */
+  messageSeq?: number;
+  /** A keyed hash in place of the person's id; the same for the same person. */
+  person?: string;
+  prompt?: string;
+  /** `live`, or `canary` where a new version was on trial for this person. */
+  arm?: string;
+  parameters: Record<string, unknown>;
+  scores: Record<string, number>;
+  /** Which thresholds turned scores into the action. */
+  thresholdsVersion?: string;
+  /** Of the input as canonical JSON: equal inputs are equal here. */
+  inputSha256: string;
+  /** The decision that was made again. */
+  replayOf?: string;
+  /** The decision beside which this one was made, unseen. */
+  shadowOf?: string;
+  served: ServedBy;
+  human?: Record<string, unknown>;
+  appeal?: Record<string, unknown>;
+  exposure?: Record<string, unknown>;
+  /** The content was erased or never kept. */
+  contentGone: boolean;
+  input?: Record<string, unknown>;
+  output?: Record<string, unknown>;
+}
+
+/** One decision without its content. `person` is a keyed hash, the same for the same person. */
+export interface DecisionLine {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  feature: string;
+  at: string;
+  mode: "live" | "shadow" | "replay";
+  action?: string;
+  /** The group's `_id`. */
+  groupId?: string;
+  /** The message's `_id`. */
+  messageId?: string;
+  /** The changed message's own place in the log; `seq` is the place of this event. */
+  messageSeq?: number;
+  /** A keyed hash in place of the person's id; the same for the same person. */
+  person?: string;
+  prompt?: string;
+  /** `live`, or `canary` where a new version was on trial for this person. */
+  arm?: string;
+  parameters: Record<string, unknown>;
+  scores: Record<string, number>;
+  /** Which thresholds turned scores into the action. */
+  thresholdsVersion?: string;
+  /** Of the input as canonical JSON: equal inputs are equal here. */
+  inputSha256: string;
+  /** The decision that was made again. */
+  replayOf?: string;
+  /** The decision beside which this one was made, unseen. */
+  shadowOf?: string;
+  served: ServedBy;
+  human?: Record<string, unknown>;
+  appeal?: Record<string, unknown>;
+  exposure?: Record<string, unknown>;
+}
+
+/** `include=content` adds what was asked and answered, where it is still kept. */
+export interface DecisionPath {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  /** `readBy` adds who has read each message. */
+  include?: "content" | null;
+}
+
+export interface Decisions {
+  decisions: DecisionLine[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
 }
 
 export interface DevTokenRequest {
@@ -277,6 +372,7 @@ export interface GroupPath {
 export interface GroupSettings {
   ai: boolean;
   moderation: "fast" | "strict";
+  moderationLimits?: Record<string, ModerationLimits-Output>;
   slowModeSeconds: number;
   retentionDays?: number;
   historyForNewMembers: "all" | "none";
@@ -285,6 +381,7 @@ export interface GroupSettings {
 export interface GroupSettingsChange {
   ai?: boolean | null;
   moderation?: "fast" | "strict" | null;
+  moderationLimits?: Record<string, ModerationLimits-Input> | null;
   slowModeSeconds?: number | null;
   retentionDays?: number | null;
   historyForNewMembers?: "all" | "none" | null;
@@ -351,6 +448,24 @@ export interface LeaveGroup {
   groupId: string;
   /** `true` ends the membership; `false` leaves the room with this connection only. */
   membership?: boolean;
+}
+
+/** Newest first, from `until` back to `since`; the next page ends at the last one's `at`. */
+export interface ListDecisions {
+  feature?: "moderation" | "smart_reply" | "typing" | "summary" | "topics" | "sentiment" | "action_items" | "search" | "ask" | "translate" | "language" | "embedding" | "judge" | null;
+  /** The group's `_id`. */
+  groupId?: string | null;
+  prompt?: string | null;
+  mode?: "live" | "shadow" | "replay" | null;
+  /** The last log position that the client has applied. */
+  since?: string | null;
+  until?: string | null;
+  /** At most so many. */
+  limit?: number;
+}
+
+export interface ListPrompts {
+  function?: string | null;
 }
 
 /** One entry of a group's log, as `sync` gives it. */
@@ -594,9 +709,24 @@ export interface MessagesRead {
   upToSeq: number;
 }
 
+/** Scores at or above which a message is flagged for people, masked, or refused. They only lower the server's own; what is left out stays. Hate and self-harm alone are never masked or refused by the embedded models. */
+export interface ModerationLimits-Input {
+  flag?: number | null;
+  mask?: number | null;
+  block?: number | null;
+}
+
+/** Scores at or above which a message is flagged for people, masked, or refused. They only lower the server's own; what is left out stays. Hate and self-harm alone are never masked or refused by the embedded models. */
+export interface ModerationLimits-Output {
+  flag?: number;
+  mask?: number;
+  block?: number;
+}
+
 export interface ModerationMark {
   action: "allow" | "flag" | "mask" | "block";
   category?: string;
+  /** Finds the answer in the ledger of decisions. */
   decisionId?: string;
 }
 
@@ -653,6 +783,53 @@ export interface Problem {
   field?: string;
   /** Finds this very request in the server's log. */
   correlationId: string;
+}
+
+/** `reportId` names an evaluation report that passed, on exactly this version. */
+export interface PromotePrompt {
+  /** `<Function>@<sha256>`; in requests its beginning or the function's name will do. */
+  versionId: string;
+  reportId: string;
+}
+
+export interface Prompt {
+  /** `<Function>@<sha256>`; in requests its beginning or the function's name will do. */
+  versionId: string;
+  function: string;
+  state: "draft" | "shadow" | "canary" | "live" | "retired";
+  origin: "shipped" | "added";
+  /** Of the people, by a hash of their ids. */
+  share?: number;
+  parameters: Record<string, unknown>;
+}
+
+/** A version's id, the beginning of one, or a function's name for its live version. */
+export interface PromptPath {
+  /** `<Function>@<sha256>`; in requests its beginning or the function's name will do. */
+  versionId: string;
+}
+
+export interface PromptText {
+  /** `<Function>@<sha256>`; in requests its beginning or the function's name will do. */
+  versionId: string;
+  function: string;
+  state: "draft" | "shadow" | "canary" | "live" | "retired";
+  origin: "shipped" | "added";
+  /** Of the people, by a hash of their ids. */
+  share?: number;
+  parameters: Record<string, unknown>;
+  text: string;
+}
+
+export interface Prompts {
+  prompts: Prompt[];
+}
+
+/** What became of a suggestion, or what one thinks of it; each kind counts once. */
+export interface RateSuggestion {
+  suggestionId: string;
+  rating: "positive" | "negative" | "helpful" | "not_helpful" | "inappropriate" | "shown" | "accepted" | "edited" | "dismissed";
+  feedback?: string | null;
 }
 
 export interface React {
@@ -713,6 +890,30 @@ export interface ReportReceipt {
   reportId: string;
 }
 
+/** Replies to the newest message, or to `messageId`. What older clients send along of the conversation is at most a hint at the message that is meant: the server reads the conversation itself. */
+export interface RequestSmartReplies {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The message's `_id`. */
+  messageId?: string | null;
+  stream?: boolean;
+  messageContent?: string | null;
+  messageHistory?: (Record<string, unknown> | string)[] | null;
+  contextMessages?: (Record<string, unknown> | string)[] | null;
+  context?: string | (Record<string, unknown> | string)[] | null;
+}
+
+/** `cursorPosition` counts characters; what follows it is not looked at. The hint is not read. */
+export interface RequestTypingSuggestion {
+  /** The group's `_id`. */
+  groupId: string;
+  currentText?: string | null;
+  partialText?: string | null;
+  /** Characters before the cursor. */
+  cursorPosition?: number | null;
+  context?: string | (Record<string, unknown> | string)[] | null;
+}
+
 /** Content may be empty only with a `mediaId`. A repeat with the same `tempId` answers with the first receipt. */
 export interface SendMessage {
   /** The group's `_id`. */
@@ -728,6 +929,22 @@ export interface SendMessage {
   mediaId?: string | null;
 }
 
+/** `costUsd` is an estimate, missing where no price is known; `fallback` is why the first choice did not answer. */
+export interface ServedBy {
+  provider: string;
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+  requestId: string;
+  latencyMs: number;
+  promptTokens: number;
+  completionTokens: number;
+  /** An estimate from published prices; missing where no price is known. */
+  costUsd?: number;
+  /** Why the first choice did not answer. */
+  fallback?: string;
+}
+
 export interface ServerDraining {
   /** Milliseconds until a repeat may succeed. */
   retryAfterMs: number;
@@ -735,6 +952,43 @@ export interface ServerDraining {
 
 export interface SessionPath {
   sessionId: string;
+}
+
+/** `suggestions` are the texts of `items`, as older clients read them; at most three, none where nothing fits. */
+export interface SmartReplies {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  provider: "openai" | "compatible" | "embedded" | "rules";
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+  /** The group's `_id`. */
+  groupId: string;
+  requestId: string;
+  suggestions: string[];
+  items: Suggestion[];
+  confidence: number;
+  processingTime: number;
+}
+
+/** One suggestion that passed the checks, or at the end none with `isComplete`. */
+export interface SmartReplyChunk {
+  requestId: string;
+  chunk: string;
+  isComplete: boolean;
+}
+
+/** `share` of the people, above 0 and at most a half. */
+export interface StartCanary {
+  /** `<Function>@<sha256>`; in requests its beginning or the function's name will do. */
+  versionId: string;
+  /** Of the people, by a hash of their ids. */
+  share: number;
+}
+
+export interface Suggestion {
+  suggestionId: string;
+  text: string;
 }
 
 export interface Sync {
@@ -786,6 +1040,22 @@ export interface TransferOwnership {
   groupId: string;
   /** The person's `sub` at the identity provider. */
   userId: string;
+}
+
+/** What would follow the cursor; empty, and then without an id, where nothing is clear. The other fields are missing where no model was asked, as for a text that is too short. */
+export interface TypingSuggestion {
+  /** The group's `_id`. */
+  groupId: string;
+  requestId: string;
+  suggestionId?: string;
+  suggestion: string;
+  confidence: number;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+  /** Finds the answer in the ledger of decisions. */
+  decisionId?: string;
+  provider?: "openai" | "compatible" | "embedded" | "rules";
+  model?: string;
 }
 
 export interface UpdateGroup {
@@ -913,6 +1183,12 @@ export interface ClientToServerEvents {
   get_online_users: (payload: GroupPath, ack: (answer: Ack<OnlineUsers>) => void) => void;
   /** Say that one is online or away. */
   change_status: (payload: ChangeStatus, ack: (answer: Ack<Empty>) => void) => void;
+  /** What one could answer to a message; only the caller sees it. */
+  request_smart_replies: (payload: RequestSmartReplies, ack: (answer: Ack<Accepted>) => void) => void;
+  /** The rest of a line that is being typed. */
+  request_typing_suggestions: (payload: RequestTypingSuggestion, ack: (answer: Ack<Accepted>) => void) => void;
+  /** Say what became of a suggestion. */
+  rate_ai_suggestion: (payload: RateSuggestion, ack: (answer: Ack<Empty>) => void) => void;
 }
 
 /** What the server emits: pushes, replies to the caller, refusals. */
@@ -959,6 +1235,8 @@ export interface ServerToClientEvents {
   user_offline: (data: UserOffline) => void;
   /** Somebody who shares a group is online or away. */
   user_status_changed: (data: UserStatusChanged) => void;
+  /** A suggestion that passed the checks; at the end none, with `isComplete`. */
+  smart_reply_stream: (data: SmartReplyChunk) => void;
   /** The server is about to stop: connect again after `retryAfterMs`. */
   server_draining: (data: ServerDraining) => void;
   /** The reply to `send_message`. */
@@ -971,6 +1249,10 @@ export interface ServerToClientEvents {
   group_members: (data: GroupMembers) => void;
   /** The reply to `get_online_users`. */
   online_users: (data: OnlineUsers) => void;
+  /** The reply to `request_smart_replies`. */
+  smart_replies_complete: (data: SmartReplies) => void;
+  /** The reply to `request_typing_suggestions`. */
+  typing_suggestion: (data: TypingSuggestion) => void;
   /** `authenticate` was refused, or no token came within 10 s; then the connection is closed. */
   authentication_error: (data: Failure) => void;
   /** A command on messages or receipts was refused. */

@@ -1,0 +1,136 @@
+"""Shapes about the ledger of AI decisions and about prompt versions: for people with a role on the server."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from chatcore.contract.base import Clean, Moment, ObjectIdText, Shape
+
+FeatureName = Literal[
+    "moderation", "smart_reply", "typing", "summary", "topics", "sentiment", "action_items", "search", "ask",
+    "translate", "language", "embedding", "judge",
+]  # fmt: skip
+DecisionMode = Literal["live", "shadow", "replay"]
+PromptState = Literal["draft", "shadow", "canary", "live", "retired"]
+PromptId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,64}(@[0-9a-f]{4,64})?\z", max_length=129)]
+FunctionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,64}\z", max_length=64)]
+ReportId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), Clean]
+
+
+class ListDecisions(Shape):
+    """Newest first, from `until` back to `since`; the next page ends at the last one's `at`."""
+
+    feature: FeatureName | None = None
+    group_id: ObjectIdText | None = None
+    prompt: PromptId | None = None
+    mode: DecisionMode | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class DecisionPath(Shape):
+    """`include=content` adds what was asked and answered, where it is still kept."""
+
+    decision_id: ObjectIdText
+    include: Literal["content"] | None = None
+
+
+class ServedBy(Shape):
+    """`costUsd` is an estimate, missing where no price is known; `fallback` is why the first choice did not answer."""
+
+    provider: str
+    model: str
+    degraded: bool
+    request_id: str
+    latency_ms: float
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None = None
+    fallback: str | None = None
+
+
+class DecisionLine(Shape):
+    """One decision without its content. `person` is a keyed hash, the same for the same person."""
+
+    decision_id: str
+    feature: str
+    at: Moment
+    mode: DecisionMode
+    action: str | None = None
+    group_id: str | None = None
+    message_id: str | None = None
+    message_seq: int | None = None
+    person: str | None = None
+    prompt: str | None = None
+    arm: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    scores: dict[str, float] = Field(default_factory=dict)
+    thresholds_version: str | None = None
+    input_sha256: str
+    replay_of: str | None = None
+    shadow_of: str | None = None
+    served: ServedBy
+    human: dict[str, Any] | None = None
+    appeal: dict[str, Any] | None = None
+    exposure: dict[str, Any] | None = None
+
+
+class Decisions(Shape):
+    decisions: list[DecisionLine]
+    has_more: bool
+
+
+class DecisionDetail(DecisionLine):
+    """`contentGone`: the content was erased or never kept."""
+
+    content_gone: bool
+    input: dict[str, Any] | None = None
+    output: dict[str, Any] | None = None
+
+
+class ListPrompts(Shape):
+    function: FunctionName | None = None
+
+
+class PromptPath(Shape):
+    """A version's id, the beginning of one, or a function's name for its live version."""
+
+    version_id: PromptId
+
+
+class AddPrompt(Shape):
+    """BAML that defines `function <name>(input: string)`; the parameters go to the model inside the input."""
+
+    function: FunctionName
+    text: Annotated[str, StringConstraints(min_length=1, max_length=64_000), Clean]
+    parameters: Annotated[dict[str, Any], Field(max_length=100)] = Field(default_factory=dict)
+
+
+class StartCanary(PromptPath):
+    """`share` of the people, above 0 and at most a half."""
+
+    share: Annotated[float, Field(gt=0, le=0.5)]
+
+
+class PromotePrompt(PromptPath):
+    """`reportId` names an evaluation report that passed, on exactly this version."""
+
+    report_id: ReportId
+
+
+class Prompt(Shape):
+    version_id: str
+    function: str
+    state: PromptState
+    origin: Literal["shipped", "added"]
+    share: float | None = None
+    parameters: dict[str, Any]
+
+
+class PromptText(Prompt):
+    text: str
+
+
+class Prompts(Shape):
+    prompts: list[Prompt]
