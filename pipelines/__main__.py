@@ -1,0 +1,6 @@
+"""`python -m pipelines`."""
+
+from pipelines.commands import main
+
+if __name__ == "__main__":
+    main()

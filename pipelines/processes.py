@@ -1,0 +1,111 @@
+"""One child process with a deadline, and no process of it left behind.
+
+A kernel gets a session of its own from Jupyter, so killing the child's process group would spare it. Every descendant
+inherits the variable CHATCORE_RUN_ID, and is found by it even when its parent is gone.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+MARK = "CHATCORE_RUN_ID"
+LINE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """`error` is the child's own last word. `left_behind` counts processes that outlived the child and were ended."""
+
+    exit_status: int | None
+    timed_out: bool
+    error: str
+    kind: str
+    left_behind: int
+
+
+async def run_child(
+    arguments: Sequence[str],
+    *,
+    run_id: str,
+    environment: Mapping[str, str],
+    log: Path,
+    timeout_seconds: float,
+    on_progress: Callable[[int, int], None],
+) -> Ended:
+    """`python arguments...`. When this is cancelled, all of the family is ended first."""
+    with log.open("ab") as errors:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, env={**environment, MARK: run_id}, stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=errors, start_new_session=True, limit=LINE_BYTES,
+        )  # fmt: skip
+    last: dict[str, Any] = {}
+    timed_out = False
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await _listen(child, last, on_progress)
+            await child.wait()
+    except TimeoutError:
+        timed_out = True
+    finally:
+        left_behind = await asyncio.to_thread(end_family, child.pid, run_id)
+        # The transport's own bookkeeping; the process itself is gone.
+        with contextlib.suppress(ProcessLookupError):
+            await child.wait()
+    status = None if timed_out else child.returncode
+    return Ended(status, timed_out, str(last.get("error", "")), str(last.get("kind", "")), left_behind)
+
+
+async def _listen(
+    child: asyncio.subprocess.Process, last: dict[str, Any], on_progress: Callable[[int, int], None]
+) -> None:
+    assert child.stdout is not None
+    async for line in child.stdout:
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue  # a library that prints
+        if isinstance(said, dict) and "cells" in said:
+            on_progress(said["cells"], said["of"])
+        elif isinstance(said, dict):
+            last.update(said)
+
+
+def end_family(pid: int, run_id: str) -> int:
+    """Kill the child, its group, its descendants, and whoever carries the run's mark. Returns how many there were
+    besides the child itself."""
+    ended = set()
+    for _ in range(5):  # a process may fork while we look
+        family = _family(pid, run_id)
+        if not family:
+            break
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        for process in family:
+            ended.add(process.pid)
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(family, timeout=3)
+    return len(ended - {pid})
+
+
+def _family(pid: int, run_id: str) -> list[psutil.Process]:
+    found: dict[int, psutil.Process] = {}
+    with contextlib.suppress(psutil.Error):
+        child = psutil.Process(pid)
+        if child.status() != psutil.STATUS_ZOMBIE:
+            found[pid] = child
+        found |= {process.pid: process for process in child.children(recursive=True)}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == run_id and process.status() != psutil.STATUS_ZOMBIE:
+                found[process.pid] = process
+    return [process for process in found.values() if process.pid != os.getpid()]
