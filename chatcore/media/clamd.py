@@ -1,10 +1,11 @@
 """Asking ClamAV's daemon about an upload, over its own socket: the command INSTREAM of clamd(8)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Final
 
 from chatcore.errors import PayloadTooLarge, Unavailable, UnsupportedMedia
+from chatcore.media.sealing import Pieces
 
 CONNECT_SECONDS: Final = 3.0
 SCAN_SECONDS: Final = 30.0
@@ -18,7 +19,7 @@ class Clamd:
     def __init__(self, address: str):
         self._address = address
 
-    async def require_clean(self, chunks: AsyncIterator[bytes]) -> None:
+    async def require_clean(self, chunks: Pieces) -> None:
         """Raises UnsupportedMedia where something was found, and Unavailable where the scanner does not say."""
         try:
             async with asyncio.timeout(SCAN_SECONDS):
@@ -47,15 +48,16 @@ class Clamd:
         if answer != b"PONG\0":
             raise Unavailable(DOWN)
 
-    async def _ask(self, chunks: AsyncIterator[bytes]) -> str:
+    async def _ask(self, chunks: Pieces) -> str:
         reader, writer = await self._connect()
         try:
             writer.write(b"zINSTREAM\0")
             try:
-                async for chunk in chunks:
-                    if chunk:
-                        writer.write(len(chunk).to_bytes(4, "big") + chunk)
-                        await writer.drain()
+                async with aclosing(chunks):
+                    async for chunk in chunks:
+                        if chunk:
+                            writer.write(len(chunk).to_bytes(4, "big") + chunk)
+                            await writer.drain()
                 writer.write(bytes(4))
                 await writer.drain()
             except ConnectionError:

@@ -5,7 +5,7 @@ import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -118,9 +118,10 @@ async def _feed(process: Process, source: Spool) -> None:
     """The decoder may refuse before it has read everything."""
     assert process.stdin is not None
     with suppress(BrokenPipeError, ConnectionResetError):
-        async for chunk in source.chunks():
-            process.stdin.write(chunk)
-            await process.stdin.drain()
+        async with aclosing(source.chunks()) as chunks:
+            async for chunk in chunks:
+                process.stdin.write(chunk)
+                await process.stdin.drain()
     process.stdin.close()
 
 

@@ -3,12 +3,13 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from chatcore.media.objects import ObjectMissing, StoreDown
+from chatcore.media.sealing import Pieces
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,19 +24,20 @@ class FolderObjects:
     def __init__(self, root: Path):
         self._root = root
 
-    async def put(self, key: str, size: int, pieces: AsyncIterator[bytes]) -> None:
+    async def put(self, key: str, size: int, pieces: Pieces) -> None:
         path = self._path(key)
         part = path.with_name(path.name + UNFINISHED)
         descriptor = await _in_thread(_create, part)
         try:
-            async for piece in pieces:
-                await _in_thread(_write_all, descriptor, piece)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    await _in_thread(_write_all, descriptor, piece)
             await _in_thread(os.fsync, descriptor)
             await _in_thread(_appear, part, path)
         finally:
             os.close(descriptor)
 
-    async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+    async def read(self, key: str, start: int, stop: int) -> Pieces:
         try:
             descriptor = await _in_thread(os.open, self._path(key), os.O_RDONLY)
         except FileNotFoundError:

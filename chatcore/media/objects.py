@@ -1,9 +1,9 @@
 """Where sealed bytes are kept: a folder or S3, with the same promises."""
 
-from collections.abc import AsyncIterator
 from typing import Protocol
 
 from chatcore.errors import Unavailable
+from chatcore.media.sealing import Pieces
 
 STORE_DOWN = "Images and files cannot be stored or read right now; try again in a moment"
 
@@ -22,11 +22,11 @@ class ObjectMissing(Exception):
 class ObjectStore(Protocol):
     """Keys are `group/media/variant`. Everything raises StoreDown where the store does not answer."""
 
-    async def put(self, key: str, size: int, pieces: AsyncIterator[bytes]) -> None:
+    async def put(self, key: str, size: int, pieces: Pieces) -> None:
         """Durable once this returns; an object appears as a whole or not at all. `size` is of all pieces together."""
         ...
 
-    def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+    def read(self, key: str, start: int, stop: int) -> Pieces:
         """The bytes `start <= i < stop`, in pieces of any size. Raises ObjectMissing."""
         ...
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
 from chatcore.media.objects import ObjectMissing, StoreDown
-from chatcore.media.sealing import regrouped
+from chatcore.media.sealing import Pieces, regrouped
 
 T = TypeVar("T")
 Encryption = Literal["aws:kms", "AES256", "off"]
@@ -44,17 +45,18 @@ class S3Objects:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
         self._client = _client(place)
 
-    async def put(self, key: str, size: int, pieces: AsyncIterator[bytes]) -> None:
+    async def put(self, key: str, size: int, pieces: Pieces) -> None:
         if size <= PART_BYTES:
-            body = b"".join([piece async for piece in pieces])
+            async with aclosing(pieces):
+                body = b"".join([piece async for piece in pieces])
             await self._call("put_object", Key=key, Body=body, **self._encryption)
             return
         upload_id = (await self._call("create_multipart_upload", Key=key, **self._encryption))["UploadId"]
         try:
-            parts = [
-                await self._part(key, upload_id, number, part)
-                async for number, part in _numbered(regrouped(pieces, PART_BYTES))
-            ]
+            parts: list[dict[str, Any]] = []
+            async with aclosing(regrouped(pieces, PART_BYTES)) as bodies:
+                async for body in bodies:
+                    parts.append(await self._part(key, upload_id, len(parts) + 1, body))
             await self._call("complete_multipart_upload", Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts})
         except BaseException:
             await self._abandon(key, upload_id)
@@ -71,7 +73,7 @@ class S3Objects:
         except (StoreDown, ObjectMissing):
             return
 
-    async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+    async def read(self, key: str, start: int, stop: int) -> Pieces:
         answer = await self._call("get_object", Key=key, Range=f"bytes={start}-{stop - 1}")
         body = answer["Body"]
         try:
@@ -139,13 +141,6 @@ class S3Objects:
             raise StoreDown from error
         except (BotoCoreError, HTTPError, OSError) as error:
             raise StoreDown from error
-
-
-async def _numbered(parts: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes]]:
-    number = 0
-    async for part in parts:
-        number += 1
-        yield number, part
 
 
 def _encryption(place: S3Place) -> dict[str, str]:

@@ -6,7 +6,8 @@ variant, index and whether it is the last chunk, so that chunks cannot be moved,
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from chatcore.vault.envelope import SealBroken
+
+Pieces = AsyncGenerator[bytes, None]
+"""Bytes as they come. Whoever reads them closes them, also in the middle: files and connections hang on it."""
 
 CHUNK_BYTES: Final = 65_536
 TAG_BYTES: Final = 16
@@ -89,33 +93,36 @@ class Span:
         return min((self.last_chunk + 1) * SEALED_CHUNK_BYTES, sealed_size(self.size))
 
 
-async def sealed_chunks(seal: ChunkSeal, size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def sealed_chunks(seal: ChunkSeal, size: int, chunks: Pieces) -> Pieces:
     """`chunks` are of exactly CHUNK_BYTES but for the last one, and `size` bytes in all."""
     last, index = chunk_count(size) - 1, 0
-    async for chunk in chunks:
-        yield seal.seal(index, chunk, last=index == last)
-        index += 1
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            yield seal.seal(index, chunk, last=index == last)
+            index += 1
 
 
-async def opened_span(seal: ChunkSeal, span: Span, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def opened_span(seal: ChunkSeal, span: Span, pieces: Pieces) -> Pieces:
     """`pieces` are the sealed bytes of the span, cut anywhere. Raises SealBroken, also where they end early."""
     index, final = span.first_chunk, chunk_count(span.size) - 1
-    async for sealed in regrouped(pieces, SEALED_CHUNK_BYTES):
-        chunk = seal.open(index, sealed, last=index == final)
-        offset = index * CHUNK_BYTES
-        yield chunk[max(0, span.start - offset) : span.stop - offset]
-        index += 1
+    async with aclosing(regrouped(pieces, SEALED_CHUNK_BYTES)) as chunks:
+        async for sealed in chunks:
+            chunk = seal.open(index, sealed, last=index == final)
+            offset = index * CHUNK_BYTES
+            yield chunk[max(0, span.start - offset) : span.stop - offset]
+            index += 1
     if index <= span.last_chunk:
         raise SealBroken("a stored object ends early")
 
 
-async def regrouped(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+async def regrouped(pieces: Pieces, size: int) -> Pieces:
     """The same bytes in pieces of exactly this size, but for the last one."""
     waiting = bytearray()
-    async for piece in pieces:
-        waiting += piece
-        while len(waiting) >= size:
-            yield bytes(waiting[:size])
-            del waiting[:size]
+    async with aclosing(pieces):
+        async for piece in pieces:
+            waiting += piece
+            while len(waiting) >= size:
+                yield bytes(waiting[:size])
+                del waiting[:size]
     if waiting:
         yield bytes(waiting)

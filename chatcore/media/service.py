@@ -3,8 +3,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from chatcore.media.decoding import Decoded, ImageDecoder, looks_like_image
 from chatcore.media.names import disposition, safe_name
 from chatcore.media.objects import ObjectMissing, ObjectStore, StoreDown
 from chatcore.media.records import Kind, MediaRecord, Variant, media_place
-from chatcore.media.sealing import ChunkSeal, Span, new_key, opened_span, sealed_chunks, sealed_size
+from chatcore.media.sealing import ChunkSeal, Pieces, Span, new_key, opened_span, sealed_chunks, sealed_size
 from chatcore.media.spool import Spool
 from chatcore.media.store import TAKEN, MediaStore
 from chatcore.vault.envelope import SealBroken
@@ -65,7 +65,7 @@ class Download:
     content_type: str
     disposition: str
     etag: str
-    read: Callable[[int, int], AsyncIterator[bytes]]
+    read: Callable[[int, int], Pieces]
     link: str | None = None
 
 
@@ -217,7 +217,7 @@ class Media:
         header = disposition(secrets.name if original else f"{record.id}-{variant}.webp", inline=record.kind == "image")
         key, size = record.prefix + variant, record.variants[variant]
 
-        def read(start: int, stop: int) -> AsyncIterator[bytes]:
+        def read(start: int, stop: int) -> Pieces:
             if not record.sealing:
                 return _exactly(stop - start, self.objects.read(key, start, stop))
             span = Span(start, stop, size)
@@ -301,11 +301,12 @@ class _Turn:
             del self._under_way[self._uploader_id]
 
 
-async def _exactly(size: int, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _exactly(size: int, pieces: Pieces) -> Pieces:
     """Raises ObjectMissing where they are fewer."""
-    async for piece in pieces:
-        size -= len(piece)
-        yield piece
+    async with aclosing(pieces):
+        async for piece in pieces:
+            size -= len(piece)
+            yield piece
     if size:
         raise ObjectMissing("a stored object ends early")
 

@@ -7,13 +7,12 @@ after a crash or a power cut.
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
 from chatcore.errors import PayloadTooLarge, Unavailable
-from chatcore.media.sealing import CHUNK_BYTES, SEALED_CHUNK_BYTES, ChunkSeal, chunk_count, new_key
+from chatcore.media.sealing import CHUNK_BYTES, SEALED_CHUNK_BYTES, ChunkSeal, Pieces, chunk_count, new_key
 
 HEAD_BYTES: Final = 32
 NO_ROOM: Final = "The server has no room for this file right now; try again later"
@@ -58,7 +57,7 @@ class Spool:
         self._waiting.clear()
         self._finished = True
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> Pieces:
         """Chunks of CHUNK_BYTES, the last one shorter."""
         assert self._finished
         for index in range(chunk_count(self.size)):

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Final, cast
+from typing import Final
 
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -16,6 +16,7 @@ from chatcore.errors import Invalid, NotFound, PayloadTooLarge, RangeNotSatisfia
 from chatcore.limits import Bucket
 from chatcore.logs import get_logger
 from chatcore.media.objects import ObjectMissing, StoreDown
+from chatcore.media.sealing import Pieces
 from chatcore.media.service import Download
 from chatcore.media.spool import Spool
 from chatcore.messages.attachments import Attachments
@@ -213,12 +214,10 @@ def _part(request: web.Request, download: Download) -> tuple[int, int] | None:
     return start, stop
 
 
-async def _stream(
-    request: web.Request, response: web.StreamResponse, pieces: AsyncIterator[bytes]
-) -> web.StreamResponse:
+async def _stream(request: web.Request, response: web.StreamResponse, pieces: Pieces) -> web.StreamResponse:
     """The first piece is read before anything is promised; what fails later cuts the connection, as nothing else tells
     a client that half a file is not the whole."""
-    async with aclosing(cast("_Closing", pieces)):
+    async with aclosing(pieces):
         try:
             async with asyncio.timeout(DOWNLOAD_SECONDS):
                 first = await anext(pieces)
@@ -238,9 +237,3 @@ async def _stream(
                 raise
             raise NotFound("This upload cannot be read any more") from None
     return response
-
-
-class _Closing(AsyncIterator[bytes]):
-    """What an async generator is to `aclosing`."""
-
-    async def aclose(self) -> None: ...
