@@ -6,7 +6,7 @@ from typing import Final
 from chatcore import __version__
 from chatcore.describe.examples import Examples
 from chatcore.describe.media import media_routes
-from chatcore.describe.refusals import SHARED, WITH_BODY, Refusal, ordered
+from chatcore.describe.refusals import SHARED, SIGN_IN, WITH_BODY, Refusal, ordered
 from chatcore.describe.responses import content, problems, rate, rate_words
 from chatcore.describe.shapes import Schema
 from chatcore.describe.words import MOMENT
@@ -39,6 +39,7 @@ def plain_routes(examples: Examples) -> Iterator[Route]:
     yield from _operation(examples)
     yield from _sign_in(examples)
     yield from media_routes(examples)
+    yield "/api/admin/metrics", "get", _numbers(examples)
     yield "/api/webhooks/clerk", "post", _webhook(examples)
     for path, name, media, words in _REFERENCES:
         yield path, "get", _open(name, words, {"200": _answer(media, _TEXT if "html" in media else {"type": "object"})})
@@ -83,6 +84,26 @@ def _metrics(examples: Examples) -> Schema:
         {"200": _answer("text/plain", _TEXT, "chatcore_sessions 3.0\n")} | problems(ordered(refused), examples),
     )
     return {**described, "security": [{"metricsToken": []}]}
+
+
+def _numbers(examples: Examples) -> Schema:
+    sample = _object(labels={"type": "object", "additionalProperties": _TEXT}, value={"type": "number"})
+    series = {"type": "object", "additionalProperties": {"type": "array", "items": sample}}
+    moment = {"type": "string", "format": "date-time"}
+    schema = _object(at=moment, version=_TEXT, process={"type": "integer"}, series=series)
+    example = {
+        "at": MOMENT,
+        "version": __version__,
+        "process": 4711,
+        "series": {"sessions": [{"labels": {}, "value": 3}]},
+    }
+    answers = {"200": _answer("application/json", schema, example)}
+    words = "The numbers of `/metrics` as JSON. For the roles operator and analyst."
+    described = _open(
+        "operations_metrics", words, answers | problems(ordered([*SIGN_IN, Forbidden]), examples), tag="admin"
+    )
+    del described["security"]
+    return {**described, "description": f"Rate: {rate_words('read')}.", "x-rate": rate("read")}
 
 
 def _sign_in(examples: Examples) -> Iterator[Route]:

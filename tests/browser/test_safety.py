@@ -9,6 +9,11 @@ from tests.browser.visitor import Api, Visitor, unique
 from tests.browser.xss import STRINGS
 
 Visit = Callable[..., Visitor]
+SCROLL_UP = """() => {
+  const box = document.querySelector(".virtual");
+  box.scrollTop -= 400;
+  return box.scrollTop;
+}"""
 
 
 def test_there_are_sixty_strings() -> None:
@@ -39,8 +44,7 @@ def test_sixty_strings_that_would_run_elsewhere_are_shown_as_text(visit: Visit, 
     shown = {squeezed(text) for text in seen}
     assert [text for text in STRINGS if squeezed(text.strip().replace("`", "").replace("**", "")) not in shown] == []
     assert reader.page.evaluate("window.__ran") == 0
-    foreign = "document.querySelectorAll('.virtual script, .virtual iframe, .virtual img, .virtual object, .virtual [onerror], .virtual style')"
-    assert reader.page.evaluate(f"{foreign}.length") == 0
+    assert reader.page.locator(".virtual").locator("script, iframe, img, object, style, [onerror]").count() == 0
     links = reader.page.evaluate("[...document.querySelectorAll('.virtual a')].map((a) => a.protocol)")
     assert set(links) <= {"http:", "https:"}
 
@@ -55,7 +59,7 @@ def squeezed(text: str) -> str:
         "const s = document.createElement('script'); s.text = 'window.__ran = 1'; document.body.append(s)",
         "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.__ran = 1\">')",
         "setTimeout('window.__ran = 1')",
-        "const a = document.createElement('a'); a.href = 'javascript:window.__ran = 1'; document.body.append(a); a.click()",
+        "const a = document.createElement('a'); a.href = 'javascript:window.__ran = 1'; a.click()",
     ],
 )
 def test_the_policy_stops_what_a_hole_in_the_page_would_let_in(visit: Visit, attempt: str) -> None:

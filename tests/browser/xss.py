@@ -1,5 +1,7 @@
 """Strings that have run as script on some page or other. Ours shows them as they are written."""
 
+# ruff: noqa: E501, RUF001 - they are what they are
+
 _TAGS = (
     "script", "img src=x onerror={run}", "svg onload={run}", "svg/onload={run}", "body onload={run}",
     "iframe src=javascript:{run}", "iframe srcdoc='<script>{run}</script>'", "object data=javascript:{run}",

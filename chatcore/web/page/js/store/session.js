@@ -129,6 +129,13 @@ const HEARS = {
     const group = groups.peek().get(groupId);
     notice(`A message in ${group?.info.peek().name ?? "a group"} was reported.`);
   },
+  appeal_resolved({ outcome, resend, note }) {
+    const words = outcome === "denied" ? "Your appeal was denied." : resend ? "Your appeal was upheld: you may send it again." : "Your appeal was upheld: your message is back.";
+    notice(note ? `${words} ${note}` : words);
+  },
+  moderation_warning({ groupId, note }) {
+    notice(`A moderator warned you about a message in ${groups.peek().get(groupId)?.info.peek().name ?? "a group"}.${note ? ` ${note}` : ""}`, "bad");
+  },
   ...hearSuggestions,
 };
 
