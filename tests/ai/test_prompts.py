@@ -1,0 +1,290 @@
+"""Prompt versions: named by their content, moved by people, chosen from memory; over both stores."""
+
+from typing import Any
+
+import pytest
+
+from chatcore.ai.prompts import store
+from chatcore.ai.prompts.records import PromptStore
+from chatcore.ai.prompts.runtime import NotReadable, Runtime, Runtimes
+from chatcore.ai.prompts.service import Prompts
+from chatcore.ai.prompts.shipped import folder, shipped, without_tests
+from chatcore.ai.prompts.store import MemoryPromptStore, MongoPromptStore
+from chatcore.ai.prompts.versions import make_version
+from chatcore.errors import Conflict, Invalid, NotFound
+from chatcore.mongo import Mongo
+
+FUNCTION = "SmartReplies"
+PEOPLE = [f"user_{number}" for number in range(1_000)]
+
+
+class Shelf:
+    """Prompts on one store, with the reports that a workbench would have written."""
+
+    def __init__(self, prompts_store: PromptStore, mongo: Mongo | None):
+        self.store, self._mongo = prompts_store, mongo
+        self.prompts = self.server()
+
+    def server(self, versions: Any = None) -> Prompts:
+        """Another process on the same store."""
+        return Prompts(self.store, versions or shipped(), runtimes=Runtimes())
+
+    async def report(self, report_id: str, prompt: str, status: str = "passed") -> str:
+        row = {"_id": report_id, "status": status, "prompt": prompt}
+        if isinstance(self.store, MemoryPromptStore):
+            self.store.reports[report_id] = row
+        else:
+            assert self._mongo is not None
+            await self._mongo.database["eval_runs"].insert_one(row)
+        return report_id
+
+    async def draft(self, **parameters: Any) -> str:
+        text = shipped()[FUNCTION].text
+        return (await self.prompts.add(FUNCTION, text, parameters or {"context_turns": 4})).version_id
+
+    async def raised(self, version: str, share: float = 0.5) -> str:
+        """Up to canary."""
+        await self.prompts.shadow(version)
+        await self.prompts.canary(version, share)
+        return version
+
+    async def live(self) -> str:
+        return (await self.prompts.get(FUNCTION)).version_id
+
+
+@pytest.fixture(params=["memory", "mongo"])
+async def shelf(request: pytest.FixtureRequest, mongo: Mongo) -> Shelf:
+    kept: PromptStore = MemoryPromptStore()
+    if request.param == "mongo":
+        await mongo.ensure_indexes(store.INDEXES)
+        kept = MongoPromptStore(mongo.database)
+    shelf = Shelf(kept, mongo)
+    await shelf.prompts.start()
+    return shelf
+
+
+def test_every_file_ships_one_function_that_its_name_and_content_name() -> None:
+    assert len(shipped()) == len(list(folder().glob("*.baml"))) - 2, "clients and generators define none"
+    for function, version in shipped().items():
+        assert version.version_id == make_version(function, version.text, {}).version_id
+        Runtime(version)
+
+
+def test_a_version_is_its_text_and_its_parameters_and_not_its_tests() -> None:
+    text = shipped()[FUNCTION].text
+    assert make_version(FUNCTION, text, {"a": 1, "b": 2}) == make_version(FUNCTION, text, {"b": 2, "a": 1})
+    assert len({make_version(FUNCTION, text + end, {"a": n}).version_id for end in ("", " ") for n in (1, 2)}) == 4
+    tested = f'{text}\n\ntest one {{\n  functions [{FUNCTION}]\n  args {{ input #"}} {{"# }}\n}}\n'
+    assert without_tests(tested) == text
+
+
+async def test_what_ships_is_live_for_everybody(shelf: Shelf) -> None:
+    for function, version in shipped().items():
+        choice = await shelf.prompts.choose(function, "ana")
+        assert (choice.version.version_id, choice.arm, choice.shadows) == (version.version_id, "live", ())
+    assert {version.state for version in await shelf.prompts.list()} == {"live"}
+
+
+async def test_a_draft_answers_nobody(shelf: Shelf) -> None:
+    draft = await shelf.draft()
+    assert (await shelf.prompts.get(draft)).state == "draft"
+    assert {(await shelf.prompts.choose(FUNCTION, one)).version.version_id for one in PEOPLE} == {await shelf.live()}
+    assert await shelf.draft() == draft, "the same content is the same version"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "not baml at all {{{", "class A { b string }", "function Other(input: string) -> string { client A }"]
+)
+async def test_text_that_cannot_answer_is_no_version(shelf: Shelf, text: str) -> None:
+    with pytest.raises(Invalid):
+        await shelf.prompts.add(FUNCTION, text, {})
+    assert len(await shelf.prompts.list(FUNCTION)) == 1
+
+
+async def test_a_shadow_runs_beside_the_live_one_for_everybody(shelf: Shelf) -> None:
+    draft = await shelf.draft()
+    await shelf.prompts.shadow(draft)
+    choice = await shelf.prompts.choose(FUNCTION, "ana")
+    assert (choice.version.version_id, [one.version_id for one in choice.shadows]) == (await shelf.live(), [draft])
+
+
+async def test_a_canary_answers_its_share_and_the_same_people_each_time(shelf: Shelf) -> None:
+    canary = await shelf.raised(await shelf.draft(), share=0.2)
+
+    async def caught() -> set[str]:
+        return {one for one in PEOPLE if (await shelf.prompts.choose(FUNCTION, one)).arm == "canary"}
+
+    first = await caught()
+    assert 150 < len(first) < 250
+    assert await caught() == first
+    await shelf.prompts.canary(canary, 0.4)
+    assert first < await caught(), "a larger share keeps those who had it"
+    assert (await shelf.prompts.choose(FUNCTION, "")).arm == "live", "the server itself is never on trial"
+
+
+async def test_nothing_skips_a_step(shelf: Shelf) -> None:
+    draft = await shelf.draft()
+    report = await shelf.report("run-1", draft)
+    with pytest.raises(Conflict, match="shadow before"):
+        await shelf.prompts.canary(draft, 0.1)
+    with pytest.raises(Conflict, match="canary before"):
+        await shelf.prompts.promote(draft, report)
+    await shelf.prompts.shadow(draft)
+    with pytest.raises(Conflict, match="canary before"):
+        await shelf.prompts.promote(draft, report)
+    for share in (0, -1, 0.51, 1):
+        with pytest.raises(Invalid):
+            await shelf.prompts.canary(draft, share)
+
+
+@pytest.mark.parametrize(
+    ("status", "about", "says"),
+    [("failed", "", "not passed"), ("running", "", "not passed"), ("", "", "not passed"), ("passed", "x", "another")],
+)
+async def test_only_a_passing_report_on_exactly_this_version_makes_it_live(
+    shelf: Shelf, status: str, about: str, says: str
+) -> None:
+    before, canary = await shelf.live(), await shelf.raised(await shelf.draft())
+    with pytest.raises(Conflict, match="no evaluation report"):
+        await shelf.prompts.promote(canary, "run-0")
+    report = await shelf.report("run-1", about or canary, status)
+    with pytest.raises(Conflict, match=says):
+        await shelf.prompts.promote(canary, report)
+    assert await shelf.live() == before
+
+
+async def test_up_to_live_and_back_by_commands(shelf: Shelf) -> None:
+    before, canary = await shelf.live(), await shelf.raised(await shelf.draft())
+    promoted = await shelf.prompts.promote(canary, await shelf.report("run-1", canary), by="olga")
+    assert (promoted.state, (await shelf.prompts.get(before)).state) == ("live", "retired")
+    assert {(await shelf.prompts.choose(FUNCTION, one)).version.version_id for one in PEOPLE} == {canary}
+
+    back = await shelf.prompts.rollback(FUNCTION, by="olga")
+    assert (back.version_id, back.state) == (before, "live")
+    assert (await shelf.prompts.get(canary)).state == "retired"
+    assert (await shelf.prompts.choose(FUNCTION, "ana")).version.version_id == before
+    history = (await shelf.prompts.standing(FUNCTION)).history
+    assert [(move.action, move.by, move.report) for move in history] == [
+        ("shadow", "", ""), ("canary", "", ""), ("promote", "olga", "run-1"), ("rollback", "olga", ""),
+    ]  # fmt: skip
+
+
+async def test_a_canary_or_a_shadow_goes_down_in_one_step(shelf: Shelf) -> None:
+    before, canary = await shelf.live(), await shelf.raised(await shelf.draft())
+    assert (await shelf.prompts.rollback(canary)).version_id == before
+    assert (await shelf.prompts.choose(FUNCTION, PEOPLE[0])).arm == "live"
+    with pytest.raises(Conflict, match="not in use"):
+        await shelf.prompts.rollback(canary)
+    with pytest.raises(Conflict, match="no earlier"):
+        await shelf.prompts.rollback(before)
+
+
+async def test_a_running_server_sees_the_change_of_another_without_a_restart(shelf: Shelf) -> None:
+    other = shelf.server()
+    await other.start()
+    canary = await shelf.raised(await shelf.draft(), share=0.5)
+    await shelf.prompts.promote(canary, await shelf.report("run-1", canary))
+    assert (await other.choose(FUNCTION, "ana")).version.version_id != canary
+    await other.refresh()  # the chore of every two seconds
+    assert (await other.choose(FUNCTION, "ana")).version.version_id == canary
+
+
+async def test_two_people_who_move_at_once_do_not_undo_each_other(shelf: Shelf) -> None:
+    other = shelf.server()
+    first, second = await shelf.draft(n=1), await shelf.draft(n=2)
+    await shelf.prompts.shadow(first)
+    await other.shadow(second)
+    standing = await shelf.prompts.standing(FUNCTION)
+    assert (standing.shadows, standing.revision) == ((first, second), 2)
+    assert not await shelf.store.place(standing), "a revision is placed once"
+    with pytest.raises(Conflict, match="At most"):
+        await other.shadow(await shelf.draft(n=3))
+
+
+async def test_a_release_replaces_what_a_release_shipped_and_nothing_that_people_chose(shelf: Shelf) -> None:
+    def release(number: int) -> dict[str, Any]:
+        text = shipped()[FUNCTION].text + f"// release {number}\n"
+        return dict(shipped()) | {FUNCTION: make_version(FUNCTION, text, {}, origin="shipped")}
+
+    second = release(2)
+    await shelf.server(second).start()
+    assert await shelf.live() == second[FUNCTION].version_id
+    canary = await shelf.raised(await shelf.draft())
+    await shelf.prompts.promote(canary, await shelf.report("run-1", canary))
+    third = release(3)
+    await shelf.server(third).start()
+    assert await shelf.live() == canary
+    assert (await shelf.prompts.get(third[FUNCTION].version_id)).state == "draft"
+
+
+async def test_the_beginning_of_a_hash_is_enough_where_it_is_clear(shelf: Shelf) -> None:
+    live, draft = await shelf.live(), await shelf.draft()
+    assert (await shelf.prompts.get(draft[: len(FUNCTION) + 9])).version_id == draft
+    assert (await shelf.prompts.get(FUNCTION)).version_id == live
+    for unknown in ("Nothing", f"{FUNCTION}@{'0' * 64}", "Nothing@abc"):
+        with pytest.raises((NotFound, Invalid)):
+            await shelf.prompts.get(unknown)
+
+
+async def test_a_move_and_its_audit_are_stored_together_or_not_at_all(shelf: Shelf) -> None:
+    audited: list[str] = []
+
+    def audit(move: Any, action: str) -> Any:
+        async def change(_: Any, __: Any) -> None:
+            audited.append(f"{action} {move.by}")
+            if move.by == "mallory":
+                raise Conflict("the chain moved on")
+
+        return [change]
+
+    prompts = Prompts(shelf.store, shipped(), runtimes=Runtimes(), audited=audit)
+    await prompts.refresh()
+    draft = await shelf.draft()
+    with pytest.raises(Conflict):
+        await prompts.shadow(draft, by="mallory")
+    assert (await prompts.get(draft)).state == "draft"
+    await prompts.shadow(draft, by="olga")
+    assert audited[-1] == "prompts.shadow olga"
+    assert (await prompts.get(draft)).state == "shadow"
+
+
+class TestTheRuntime:
+    """The contract with the pinned baml-py: what an upgrade must not change."""
+
+    @pytest.fixture(scope="class")
+    def runtime(self) -> Runtime:
+        return Runtime(shipped()["ModerateMessage"])
+
+    async def test_a_prompt_has_instructions_and_the_input_last(self, runtime: Runtime) -> None:
+        messages = await runtime.messages({"text": "a < b & c", "parameters": {}})
+        assert [message["role"] for message in messages] == ["system", "user"]
+        assert messages[-1]["content"].strip() == ('<input>{"text":"a \\u003c b \\u0026 c","parameters":{}}</input>')
+
+    def test_an_answer_is_read_through_what_models_write_around_it(self) -> None:
+        runtime = Runtime(shipped()["DetectLanguage"])
+        answer = '{"language": "de", "confidence": 0.9}'
+        for written in (answer, f"Sure!\n```json\n{answer}\n```\nAnything else?"):
+            assert runtime.read(written) == {"language": "de", "confidence": 0.9}
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "",
+            "I cannot say",
+            "[]",
+            "{",
+            '{"language": "de"',
+            '{"language": "de", "confidence": 7}',
+            "{}" + "x" * 40_000,
+        ],
+    )
+    def test_what_is_no_answer_is_none(self, written: str) -> None:
+        with pytest.raises(NotReadable):
+            Runtime(shipped()["DetectLanguage"]).read(written)
+
+    def test_an_empty_list_must_be_said(self) -> None:
+        """BAML reads nothing as an empty list; we do not."""
+        runtime = Runtime(shipped()["ExtractTopics"])
+        assert runtime.read('{"topics": []}') == {"topics": []}
+        with pytest.raises(NotReadable):
+            runtime.read("There are no topics.")
