@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from chatcore.ai.admin import AiAdmin
+from chatcore.ai.analysis.store import MemoryAnalysisStore
 from chatcore.ai.flows.prompted import Prompted
 from chatcore.ai.ledger.service import Ledger
 from chatcore.ai.ledger.store import MemoryLedgerStore
@@ -164,7 +165,7 @@ class Household:
         groups.on_erase(self.ledger.erase_group)
         identity.on_erase(self.ledger.erase_user)
         self.conversations = MemberView(journal=journal, groups=groups, rendering=rendering)
-        self.suggestion_store = MemorySuggestionStore()
+        self.suggestion_store, self.analysis_store = MemorySuggestionStore(), MemoryAnalysisStore()
         self.flows = compose_flows(
             conversations=self.conversations,
             prompted=Prompted(
@@ -172,13 +173,14 @@ class Household:
             ),
             ledger=self.ledger, suggestion_store=self.suggestion_store, vault=self.vault, fanout=fanout,
             groups=groups, identity=identity, uses_ai=Switches(rooms, identity).person, clock=clock,
-            timeout_seconds=8,
+            timeout_seconds=8, analysis_store=self.analysis_store, background=self.background, messages=messages,
+            secret=secret, models="models of the test",
         )  # fmt: skip
         attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
         self.services = Services(
             identity=identity, groups=groups, members=members, attendance=attendance, messages=messages,
             reading=reading, responses=responses, attachments=attachments, ai_admin=AiAdmin(self.ledger, self.prompts),
-            suggestions=self.flows.suggestions,
+            suggestions=self.flows.suggestions, analysis=self.flows.analysis,
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:

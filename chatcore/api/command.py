@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from chatcore.ai.admin import AiAdmin
+from chatcore.ai.analysis.service import Analysis
 from chatcore.ai.suggestions.service import Suggestions
 from chatcore.contract.base import Empty, Shape
 from chatcore.errors import ChatError, Conflict, Forbidden, MessageEmpty, MessageTooLong, NotFound
@@ -40,6 +41,7 @@ class Services:
     attachments: Attachments
     ai_admin: AiAdmin
     suggestions: Suggestions
+    analysis: Analysis
 
 
 Answer = Callable[[Services, Caller, Any], Awaitable[Shape]]

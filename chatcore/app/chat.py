@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 from chatcore.ai.admin import AiAdmin
 from chatcore.ai.flows.prompted import Prompted
+from chatcore.ai.analysis.store import MongoAnalysisStore
 from chatcore.ai.suggestions.store import MongoSuggestionStore
 from chatcore.api import COMMANDS, Services
-from chatcore.app.ai import compose_ai
+from chatcore.app.ai import compose_ai, describe_models
 from chatcore.app.core import Core
 from chatcore.app.flows import compose_flows
 from chatcore.app.keys import Keys
@@ -181,6 +182,11 @@ def compose(
         prompted=prompted,
         ledger=ai.ledger,
         suggestion_store=MongoSuggestionStore(db),
+        analysis_store=MongoAnalysisStore(db),
+        background=background,
+        messages=messages,
+        secret=keys.ids,
+        models=describe_models(settings),
         vault=vault,
         fanout=fanout,
         groups=groups,
@@ -200,6 +206,7 @@ def compose(
         attachments=attachments,
         ai_admin=AiAdmin(ai.ledger, ai.prompts),
         suggestions=flows.suggestions,
+        analysis=flows.analysis,
     )
     return Core(
         settings=settings,

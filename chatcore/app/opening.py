@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from chatcore.ai.analysis import store as analysis_store
 from chatcore.ai.ledger import store as ledger_store
 from chatcore.ai.prompts import store as prompt_store
 from chatcore.ai.provider import store as budget_store
@@ -22,6 +23,7 @@ from chatcore.settings import Settings
 from chatcore.vault import store as vault_store
 
 INDEXES = (
+    *analysis_store.INDEXES,
     *budget_store.INDEXES,
     *identity_store.INDEXES,
     *group_store.INDEXES,

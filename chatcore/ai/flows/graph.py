@@ -3,7 +3,7 @@
 import asyncio
 import operator
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypedDict, TypeVar, cast
 
 from chatcore.errors import ChatError, Unavailable
@@ -19,10 +19,11 @@ Update = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A step that did not come off, and the code of its refusal."""
+    """A step that did not come off, and its refusal's code and words."""
 
     step: str
     code: str
+    message: str = field(default="", compare=False)
 
 
 class Progress(TypedDict, total=False):
@@ -121,7 +122,7 @@ class Flow(Generic[State]):
             log.info("ai_step_failed", command=self.name, job=step.name, reason=refusal.code)
             if step.needed:
                 return {"refusal": refusal}
-            return {"faults": [Fault(step.name, refusal.code)], **(step.otherwise or {})}
+            return {"faults": [Fault(step.name, refusal.code, refusal.message)], **(step.otherwise or {})}
 
         return node
 

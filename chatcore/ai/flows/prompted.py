@@ -15,6 +15,7 @@ from chatcore.background import Background
 
 SHADOWS_AT_ONCE: Final = 2
 SHADOWS_WAITING: Final = 20
+BY_RULES: Final = Served("rules", "rules", False, "", 0.0, 0, 0, 0.0)
 Arguments = Mapping[str, Any]
 
 
@@ -49,12 +50,24 @@ class Prompted:
         rules: Callable[[], Arguments] | None = None,
     ) -> Answer:
         """`parameters` of the request go over those of the version."""
-        choice = await self._prompts.choose(function, purpose.user_id)
-        choice = replace(choice, version=_with(choice.version, parameters))
+        choice = await self._choice(function, purpose, parameters)
         called = await self._models.call(function, arguments, purpose, version=choice.version, rules=rules)
         answer = Answer(self._ledger.new_id(), called.value, called.served, choice, arguments, purpose)
         self._start_shadows(answer, parameters)
         return answer
+
+    async def version(
+        self, function: str, purpose: Purpose, parameters: Mapping[str, Any] | None = None
+    ) -> PromptVersion:
+        """The one that `ask` would send now. Raises CapabilityUnavailable where a switch is off."""
+        self._models.require_switched_on(purpose)
+        return (await self._choice(function, purpose, parameters)).version
+
+    async def without_asking(self, function: str, purpose: Purpose, value: Mapping[str, Any]) -> Answer:
+        """For a question that needs no model, as the summary of nothing. Raises like `version`."""
+        self._models.require_switched_on(purpose)
+        choice = await self._choice(function, purpose, None)
+        return Answer(self._ledger.new_id(), value, BY_RULES, choice, {}, purpose)
 
     async def record(
         self,
@@ -78,6 +91,10 @@ class Prompted:
                 scores=dict(scores or {}),
             )
         )
+
+    async def _choice(self, function: str, purpose: Purpose, parameters: Mapping[str, Any] | None) -> Choice:
+        choice = await self._prompts.choose(function, purpose.user_id)
+        return replace(choice, version=_with(choice.version, parameters))
 
     def _start_shadows(self, answer: Answer, parameters: Mapping[str, Any] | None) -> None:
         """Beside the answer and never in its way; more than a few that wait are left out."""

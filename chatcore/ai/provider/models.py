@@ -153,7 +153,7 @@ class Models:
         prepare: Callable[[], Awaitable[None]] | None = None,
         rules: Callable[[], Mapping[str, Any]] | None = None,
     ) -> Called[Any]:
-        self._require_switched_on(purpose)
+        self.require_switched_on(purpose)
         started = time.monotonic()
         deadline = started + (purpose.deadline_seconds or self._timeout_seconds)
         failures: list[FailureKind] = []
@@ -240,7 +240,8 @@ class Models:
         else:
             rung.breaker.failed()
 
-    def _require_switched_on(self, purpose: Purpose) -> None:
+    def require_switched_on(self, purpose: Purpose) -> None:
+        """Raises CapabilityUnavailable. Every call asks this first; a feature may, before it reads anything."""
         if self._disabled:
             raise CapabilityUnavailable(self._disabled)
         if not purpose.group_ai:
