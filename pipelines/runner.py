@@ -127,11 +127,11 @@ class Runner:
         return None if record is None else {one.name: one for one in record.metrics}
 
     def _publish(self, working: Path, record: RunRecord) -> RunRecord:
-        hashes = {path.name: sha256_of(path) for path in sorted(working.iterdir()) if path.is_file()}
         final = self._folder / record.run_id
         if final.exists():  # an earlier attempt: its log is worth keeping, the rest is superseded
             shutil.copy(final / LOG, working / f"log.attempt{record.attempt - 1}.txt")
             shutil.rmtree(final)
+        hashes = {path.name: sha256_of(path) for path in sorted(working.iterdir()) if path.is_file()}
         working.rename(final)
         return record.model_copy(update={"artifacts": hashes, "location": str(final)})
 

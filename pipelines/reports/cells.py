@@ -16,6 +16,7 @@ from pygments.lexers import PythonLexer
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 ACTIVE = re.compile(r"(?is)<(script|iframe|object|embed|link|meta|base|form)\b.*?(</\1\s*>|/?>)")
 HIDDEN_TAGS = {"injected-parameters", "parameters", "hide"}
+OF_PAPERMILL = {"papermill-error-cell-tag"}  # the verdict on top of the report says it better
 MAX_TEXT = 20_000
 
 
@@ -35,11 +36,13 @@ def render_cells(notebook: Path) -> str:
 
 def _cell(cell: dict[str, Any]) -> str:
     source = "".join(cell["source"])
+    tags = set(cell.get("metadata", {}).get("tags", []))
+    if tags & OF_PAPERMILL:
+        return ""
     if cell["cell_type"] == "markdown":
         return f'<div class="prose">{mistune.html(_escape_tags(source))}</div>'
     if cell["cell_type"] != "code" or not source.strip():
         return ""
-    tags = set(cell.get("metadata", {}).get("tags", []))
     code = "" if tags & HIDDEN_TAGS else _code(source)
     return code + "".join(_outputs(cell.get("outputs", [])))
 
