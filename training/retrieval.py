@@ -38,9 +38,9 @@ DEPTH = 10
 COMMON = frozenset(
     re.findall(
         r"\w+",
-        "the a an and or of to in is it that i you was for on are with as they be at this have from by not but what all "
-        "were we when your can said there use do how their if will up about out many then them so some would like him "
-        "into has more no way could my than been who its now did get im yes yeah know think just really didnt dont",
+        "the a an and or of to in is it that i you was for on are with as they be at this have from by not but what "
+        "all were we when your can said there use do how their if will up about out many then them so some would like "
+        "him into has more no way could my than been who its now did get im yes yeah know think just really didnt dont",
     )
 )
 

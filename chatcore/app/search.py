@@ -34,7 +34,6 @@ class SearchParts:
     """`embedder` is None where AI is off: nothing gets a vector then, and search goes by words alone."""
 
     search: Search
-    ask: Ask
     embedder: Embedder | None
     door: Door
 
@@ -96,12 +95,8 @@ def compose_search(
         wake = embedder.wake
         messages.changes.listen(lambda change: wake(change.room.id) if change.kind != "deleted" else None)
     groups.on_erase(_eraser(store, door))
-    return SearchParts(
-        search=Search(conversations, retrieval, ledger),
-        ask=Ask(conversations, retrieval, prompted, user_ai=switches.person),
-        embedder=embedder,
-        door=door,
-    )
+    asking = Ask(conversations, retrieval, prompted, user_ai=switches.person)
+    return SearchParts(Search(conversations, retrieval, asking, ledger), embedder, door)
 
 
 def _library(store: SearchStore, space: Space, vault: Vault, atlas_index: str) -> "Library":

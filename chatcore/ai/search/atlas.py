@@ -10,12 +10,11 @@ if TYPE_CHECKING:
     from chatcore.ai.search.vectors import Vector
 
 MOST_GROUPS: Final = 1_000  # in one filter
-HIDDEN_FACTOR: Final = 4  # more hits are asked for where some may lie before a reader's time
 
 
 class NearestInDatabase(Protocol):
     async def nearest(
-        self, vector: "Vector", group_ids: Sequence[str], limit: int, *, space: Space, index: str
+        self, vector: "Vector", groups: Sequence[Scope], limit: int, *, space: Space, index: str
     ) -> list[Hit]: ...
 
     async def ensure_vector_index(self, name: str, dimensions: int) -> None: ...
@@ -35,14 +34,9 @@ class AtlasVectors:
     async def search(self, vector: "Vector", groups: Sequence[Scope], limit: int) -> list[Hit]:
         found: list[Hit] = []
         for start in range(0, len(groups), MOST_GROUPS):
-            found += await self._search(vector, groups[start : start + MOST_GROUPS], limit)
+            some = groups[start : start + MOST_GROUPS]
+            found += await self._store.nearest(vector, some, limit, space=self._space, index=self._index)
         return sorted(found, key=lambda hit: hit.score, reverse=True)[:limit]
-
-    async def _search(self, vector: "Vector", groups: Sequence[Scope], limit: int) -> list[Hit]:
-        after = {scope.group_id: scope.after for scope in groups}
-        asked = limit * HIDDEN_FACTOR if any(after.values()) else limit
-        hits = await self._store.nearest(vector, list(after), asked, space=self._space, index=self._index)
-        return [hit for hit in hits if hit.seq > after.get(hit.group_id, hit.seq)]
 
     async def upsert(self, group_id: str, entries: Sequence[Embedded]) -> None:
         if entries and len(entries[0].vector) != self._dimensions:

@@ -24,6 +24,7 @@ LENGTH_SHARE: Final = 0.5  # b of BM25; chat messages are short, so length says 
 PART_WEIGHT: Final = 0.5  # of a word's pieces against the word itself
 LEAST_PART: Final = 0.7  # share of a word's pieces below which the word does not count as there
 COMMON_SHARE: Final = 0.05  # of the messages; a word that stands in more of them is looked for as a whole only
+FEW: Final = 50  # messages; in fewer no word counts as common
 MOST_WORDS: Final = 48  # of a query; the rarest are taken
 MERGE_FACTOR: Final = 2
 
@@ -98,7 +99,7 @@ class KeywordIndex:
 
     def _score_word(self, word: QueryWord, norms: Scores, count: int) -> Scores:
         frequency = self._frequency(word.term)
-        if len(word.pieces) and frequency < COMMON_SHARE * count:
+        if len(word.pieces) and frequency < max(FEW, COMMON_SHARE * count):
             scores = self._score_parts(word.pieces, count)
         else:
             scores = np.zeros(len(norms), np.float32)

@@ -170,6 +170,8 @@ class Library:
         await self._make_room(keep=group_id)
 
     async def _follow(self, shelf: Shelf, latest_seq: int) -> None:
+        if shelf.seq >= latest_seq:
+            return
         while shelf.seq < latest_seq:
             up_to = min(shelf.seq + WINDOW_ROWS, latest_seq)
             lines = await self._store.window(shelf.group_id, shelf.seq, up_to)

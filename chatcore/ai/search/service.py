@@ -4,8 +4,9 @@ from typing import Protocol
 
 from chatcore.ai.context import Conversations, GroupFacts
 from chatcore.ai.ledger.records import Decision
+from chatcore.ai.search.ask import Ask
 from chatcore.ai.search.retrieval import Found, Retrieval
-from chatcore.contract.search import SearchMessages, SearchResult, SearchResults
+from chatcore.contract.search import Answered, AskGroup, SearchMessages, SearchResult, SearchResults
 from chatcore.ports import Caller
 
 
@@ -18,11 +19,12 @@ class Records(Protocol):
 
 
 class Search:
-    """Finds what the caller may read, in one group or in all of the caller's."""
+    """Finds what the caller may read, in one group or in all of the caller's, and answers from it."""
 
-    def __init__(self, conversations: Conversations, retrieval: Retrieval, ledger: Records):
+    def __init__(self, conversations: Conversations, retrieval: Retrieval, asking: Ask, ledger: Records):
         self._conversations = conversations
         self._retrieval = retrieval
+        self._asking = asking
         self._ledger = ledger
 
     async def search(self, caller: Caller, request: SearchMessages) -> SearchResults:
@@ -51,6 +53,9 @@ class Search:
             model=retrieved.served.model,
             degraded=retrieved.served.degraded,
         )
+
+    async def ask(self, caller: Caller, request: AskGroup) -> Answered:
+        return await self._asking.ask(caller, request)
 
     async def _groups(self, caller: Caller, group_id: str | None) -> list[GroupFacts]:
         if group_id is not None:

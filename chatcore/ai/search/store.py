@@ -18,7 +18,7 @@ from pymongo.operations import SearchIndexModel
 from pymongo.write_concern import WriteConcern
 
 from chatcore.ai.search.records import Claim, LogLine, Progress, Space, StoredVector
-from chatcore.ai.search.vectors import Hit
+from chatcore.ai.search.vectors import Hit, Scope
 from chatcore.mongo import translate_errors
 from chatcore.vault.envelope import Sealed
 
@@ -133,20 +133,16 @@ class MongoSearchStore:
 
     @translate_errors
     async def nearest(
-        self, vector: "Vector", group_ids: Sequence[str], limit: int, *, space: Space, index: str
+        self, vector: "Vector", groups: Sequence[Scope], limit: int, *, space: Space, index: str
     ) -> list[Hit]:
-        """The groups are filtered inside the query; `score` is Atlas' own, `(1 + cosine) / 2`."""
+        """Groups and readers' times are filtered inside the query; `score` is Atlas' own, `(1 + cosine) / 2`."""
         stage = {
             "index": index,
             "path": "embedding.vector",
             "queryVector": [float(number) for number in vector],
             "numCandidates": min(MOST_CANDIDATES, limit * CANDIDATES_PER_HIT),
             "limit": limit,
-            "filter": {
-                "groupId": {"$in": [ObjectId(group_id) for group_id in group_ids]},
-                "isDeleted": False,
-                "embedding.model": space.model,
-            },
+            "filter": {"$and": [{"isDeleted": False}, {"embedding.model": space.model}, _within(groups)]},
         }
         shown = {"groupId": 1, "seq": 1, "rev": 1, "stale": "$embedding.rev", "score": {"$meta": "vectorSearchScore"}}
         found = await self._messages.aggregate([{"$vectorSearch": stage}, {"$project": shown}])
@@ -160,13 +156,21 @@ class MongoSearchStore:
     async def ensure_vector_index(self, name: str, dimensions: int) -> None:
         """Made where it is missing; building it goes on in the database, which finds nothing until then."""
         vector = {"type": "vector", "path": "embedding.vector", "numDimensions": dimensions, "similarity": "cosine"}
-        filters = [{"type": "filter", "path": path} for path in ("groupId", "isDeleted", "embedding.model")]
+        filters = [{"type": "filter", "path": path} for path in ("groupId", "seq", "isDeleted", "embedding.model")]
         model = SearchIndexModel({"fields": [vector, *filters]}, name=name, type="vectorSearch")
         try:
             await self._messages.create_search_index(model)
         except OperationFailure as error:
             if error.code != INDEX_EXISTS:
                 raise
+
+
+def _within(groups: Sequence[Scope]) -> Document:
+    whole = [ObjectId(scope.group_id) for scope in groups if scope.after <= 0]
+    parts: list[Document] = [{"groupId": {"$in": whole}}] if whole else []
+    later = [scope for scope in groups if scope.after > 0]
+    parts += [{"$and": [{"groupId": ObjectId(one.group_id)}, {"seq": {"$gt": one.after}}]} for one in later]
+    return {"$or": parts}
 
 
 def _line(document: Document) -> LogLine:
