@@ -21,7 +21,7 @@ help: ## List every habit
 
 setup: $(STAMP) ## Make .venv and install under the lock (EXTRAS=embedded,redis,models,training,ai,media,notebooks,cluster,loadtest,dev)
 
-$(STAMP): pyproject.toml requirements.lock
+$(STAMP): pyproject.toml requirements.lock chatcore/web/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "chatcore needs Python 3.11 or newer; $(PYTHON) is not. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
@@ -30,6 +30,12 @@ $(STAMP): pyproject.toml requirements.lock
 	@# A machine may know its package index only through pip's configuration: then pip does the whole work.
 	@$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -c requirements.lock -e ".[$(EXTRAS)]" || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[$(EXTRAS)]"
+	@# The chat page's libraries come by npm: the machine's, else one from the package index. Without them all else works.
+	@$(BIN)/python -m chatcore web install 2>/dev/null || { \
+		$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -c requirements.lock -e ".[$(EXTRAS),web]" || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[$(EXTRAS),web]"; \
+		$(BIN)/python -m chatcore web install || \
+		echo "There will be no chat page at / until this works: $(BIN)/python -m chatcore web install"; }
 	@touch $@
 
 serve: setup ## Run the server (http://127.0.0.1:3001)
@@ -48,6 +54,8 @@ check: setup ## Format, lint, types, import rules, generated files: what CI runs
 	$(BIN)/mypy || failed=1; \
 	$(BIN)/lint-imports --no-logo || failed=1; \
 	$(BIN)/python -m chatcore describe --check || failed=1; \
+	if command -v node >/dev/null; then for file in $$(find chatcore/web/page -name '*.js'); do \
+		node --check "$$file" || failed=1; done; fi; \
 	if ls notebooks/*.ipynb >/dev/null 2>&1; then $(BIN)/nbstripout --verify --keep-id \
 		--extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution" notebooks/*.ipynb || failed=1; fi; \
 	exit $$failed

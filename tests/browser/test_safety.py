@@ -32,12 +32,7 @@ def test_sixty_strings_that_would_run_elsewhere_are_shown_as_text(visit: Visit, 
     seen: dict[str, None] = {}
     for _ in range(60):
         seen |= dict.fromkeys(reader.page.locator("article.message .text").all_inner_texts())
-        if (
-            reader.page.evaluate(
-                "(() => { const box = document.querySelector('.virtual'); box.scrollTop -= 400; return box.scrollTop; })()"
-            )
-            <= 0
-        ):
+        if reader.page.evaluate(SCROLL_UP) <= 0:
             break
         reader.page.wait_for_timeout(60)
     seen |= dict.fromkeys(reader.page.locator("article.message .text").all_inner_texts())
