@@ -17,7 +17,7 @@ def make_media(settings: Settings, mongo: Mongo, vault: Vault, clock: Clock) -> 
     folder = settings.chatcore_home / FOLDER
     return Media(
         store=MongoMediaStore(mongo.database),
-        objects=_objects(settings),
+        objects=make_objects(settings),
         vault=vault,
         clock=clock,
         spool_folder=folder / "spool",
@@ -27,7 +27,7 @@ def make_media(settings: Settings, mongo: Mongo, vault: Vault, clock: Clock) -> 
     )
 
 
-def _objects(settings: Settings) -> ObjectStore:
+def make_objects(settings: Settings) -> ObjectStore:
     if not settings.s3_bucket_name:
         return FolderObjects(settings.chatcore_home / FOLDER / "objects")
     return S3Objects(

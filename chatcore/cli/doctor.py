@@ -21,12 +21,15 @@ from rich.console import Console
 from rich.table import Table
 
 from chatcore import __version__
+from chatcore.app.media import make_objects
 from chatcore.cli.database import open_database
 from chatcore.client import LinkLost
 from chatcore.client.rest import fetch_info
 from chatcore.embedded.home import ENGINE, EmbeddedRefused, find_running_database
 from chatcore.embedded.supervisor import ProcessFailed
-from chatcore.errors import ChatError
+from chatcore.errors import ChatError, Unavailable
+from chatcore.media.clamd import Clamd
+from chatcore.media.objects import ObjectMissing, StoreDown
 from chatcore.settings import BadSettings, Settings, load_settings
 from chatcore.vault.master import decoded_key
 
@@ -72,7 +75,7 @@ async def examine() -> list[Finding]:
     except BadSettings as bad:
         return findings + [Finding("fail", "settings", problem, "See .env.example") for problem in bad.problems]
     findings.append(Finding("ok", "settings", f"{settings.chatcore_env}, {sign_in_of(settings)}"))
-    for check in (check_home, check_keys, check_database, check_port, check_descriptors):
+    for check in (check_home, check_keys, check_database, check_media, check_port, check_descriptors):
         findings += await check(settings)
     return findings
 
@@ -178,6 +181,31 @@ async def check_database(settings: Settings) -> list[Finding]:
     status: Status = "ok" if abilities.transactions else "fail"
     advice = "" if abilities.transactions else "chatcore needs a replica set; one member is enough"
     return [Finding(status, "database", says, advice), *clock]
+
+
+async def check_media(settings: Settings) -> list[Finding]:
+    where = f"S3 bucket {settings.s3_bucket_name}" if settings.s3_bucket_name else "in the home folder"
+    if importlib.util.find_spec("PIL") is None:
+        return [Finding("warn", "media", "Pillow is not installed: images are refused", "Install the extra `media`")]
+    if settings.s3_bucket_name and importlib.util.find_spec("boto3") is None:
+        return [
+            Finding("fail", "media", "boto3 is not installed, but S3_BUCKET_NAME is set", "Install the extra `media`")
+        ]
+    objects = make_objects(settings)
+    try:
+        if settings.s3_bucket_name:  # the folder is made at the first start, and its disk is looked at above
+            await objects.check()
+        if settings.clamd_socket:
+            await Clamd(settings.clamd_socket).check()
+    except (StoreDown, ObjectMissing):
+        advice = "Look at S3_BUCKET_NAME, AWS_ENDPOINT_URL, the role or keys, and the network"
+        return [Finding("fail", "media", f"{where} does not answer", advice)]
+    except Unavailable:
+        return [Finding("fail", "media", "the virus scanner does not answer", "Look at CLAMD_SOCKET")]
+    finally:
+        await objects.close()
+    scanned = ", scanned by ClamAV" if settings.clamd_socket else ""
+    return [Finding("ok", "media", f"images and files are kept {where}{scanned}")]
 
 
 def _beside() -> bool:
