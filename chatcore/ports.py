@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from chatcore.contract.base import Shape
 from chatcore.contract.people import User
@@ -24,6 +24,10 @@ class Caller:
     address: str = ""
     correlation_id: str = ""
     request_id: str | None = None
+
+
+REVIEWERS: Final = "role:reviewer"
+"""The room of everybody with the server role `reviewer`; ids of groups are hexadecimal."""
 
 
 class Fanout(Protocol):

@@ -155,6 +155,9 @@ class Settings(BaseSettings):
         "fast",
         description="`fast` decides after the commit but for the first tier, `strict` waits; a group may be stricter",
     )
+    moderation_sample_share: float = Field(
+        0.002, ge=0, le=1, description="share of unflagged messages that people review too, to learn what is missed"
+    )
     vector_index_name: str = Field("message_vector_index", description="name of the Atlas vector index")
     vectors_in_clear: bool = Field(
         False, description="keep embeddings unsealed, as `$vectorSearch` needs; they reveal the text"

@@ -23,7 +23,10 @@ from chatcore.ai.provider.store import MemoryBudgetStore
 from chatcore.ai.suggestions.store import MemorySuggestionStore
 from chatcore.api import Services
 from chatcore.app.flows import compose_flows
+from chatcore.app.moderation import compose_moderation
 from chatcore.app.search import Switches
+from chatcore.audit.service import Audit
+from chatcore.audit.store import MemoryAuditStore
 from chatcore.background import Background
 from chatcore.contract import groups as g
 from chatcore.contract import messages as m
@@ -49,14 +52,19 @@ from chatcore.media.folder import FolderObjects
 from chatcore.media.service import Media
 from chatcore.media.store import MemoryMediaStore
 from chatcore.messages.attachments import Attachments
+from chatcore.messages.changes import Changes
 from chatcore.messages.context import MemberView
 from chatcore.messages.log import MessageLog
 from chatcore.messages.missed import MissedRows
+from chatcore.messages.moderated import Moderated
 from chatcore.messages.reading import Reading
 from chatcore.messages.responses import Responses
 from chatcore.messages.service import Messages
 from chatcore.messages.store import MemoryMessageStore
 from chatcore.metrics import Metrics
+from chatcore.moderation.records import Mode
+from chatcore.moderation.store import MemoryModerationStore
+from chatcore.moderation.tiers import FirstLook
 from chatcore.ports import Caller, SilentFanout
 from chatcore.presence.service import Presence
 from chatcore.presence.typing import Typing
@@ -101,9 +109,19 @@ class Journal(MemoryJournalStore):
 class Household:
     """People, groups and messages in memory, on a clock that moves when told."""
 
-    def __init__(self, *, max_members: int = 1_000, retention_days: int = 30, models: Models | None = None):
+    def __init__(
+        self,
+        *,
+        max_members: int = 1_000,
+        retention_days: int = 30,
+        models: Models | None = None,
+        moderation: Mode = "off",
+        sample_share: float = 0.0,
+        first: FirstLook | None = None,
+    ):
         self.now = START
         self.models = models or _no_models()
+        self._policy, self._sample_share, self._first = moderation, sample_share, first
         self.fanout = WrittenDown()
         self.people_store = MemoryIdentityStore()
         self.journal, self.group_store = Journal(), MemoryGroupStore()
@@ -145,23 +163,39 @@ class Household:
         log = MessageLog(journal=journal, rooms=rooms, fanout=fanout, clock=clock)
         attachments = Attachments(media=self.media, groups=groups, log=log)
         groups.on_erase(self.media.erase_group)
+        self.ledger_store, self.prompt_store = MemoryLedgerStore(), MemoryPromptStore()
+        self.ledger = Ledger(self.ledger_store, self.vault, secret=secret, retention_days=30)
+        self.prompts = Prompts(self.prompt_store, shipped(), runtimes=Runtimes(), clock=clock)
+        self.metrics, changes = Metrics(), Changes()
+        self.moderation_store, self.audit_store = MemoryModerationStore(), MemoryAuditStore()
+        self.moderated = Moderated(
+            journal=journal, rooms=rooms, members=members, rendering=rendering, log=log, vault=self.vault,
+            media=self.media, fanout=fanout, changes=changes, clock=clock, deleted_retention_days=retention_days,
+        )  # fmt: skip
+        self.moderation = compose_moderation(
+            store=self.moderation_store, scene=self.moderated, changes=changes, models=self.models,
+            prompts=self.prompts, ledger=self.ledger, audit=Audit(self.audit_store, secret), vault=self.vault,
+            fanout=fanout, metrics=self.metrics, clock=clock, secret=secret, policy=self._policy, first=self._first,
+            sample_share=self._sample_share, retention_days=retention_days,
+        )  # fmt: skip
+        groups.door = self.moderation.door
+        groups.on_erase(self.moderation_store.erase_group)
+        identity.on_erase(self.moderation_store.erase_user)
         messages = Messages(
             journal=journal, groups=groups, rendering=rendering, log=log, identity=identity, typing=typing,
             vault=self.vault, fanout=fanout, clock=clock, secret=secret, attachments=attachments,
-            slow_mode=self.slow_mode, deleted_retention_days=retention_days,
+            slow_mode=self.slow_mode, deleted_retention_days=retention_days, door=self.moderation.door,
+            changes=changes,
         )  # fmt: skip
         reading = Reading(
             journal=journal, groups=groups, rendering=rendering, log=log, identity=identity, fanout=fanout, clock=clock
         )
         responses = Responses(
             store=self.message_store, journal=journal, groups=groups, rendering=rendering, log=log, fanout=fanout,
-            clock=clock,
+            clock=clock, reported=self.moderation.reviews.reported,
         )  # fmt: skip
         missed = MissedRows(rooms=rooms, rendering=rendering, presence=presence, typing=typing, fanout=fanout)
         rooms.writer = Writer(journal, load_head=rooms.load_head, missed=missed.deliver)
-        self.ledger_store, self.prompt_store = MemoryLedgerStore(), MemoryPromptStore()
-        self.ledger = Ledger(self.ledger_store, self.vault, secret=secret, retention_days=30)
-        self.prompts = Prompts(self.prompt_store, shipped(), runtimes=Runtimes(), clock=clock)
         groups.on_erase(self.ledger.erase_group)
         identity.on_erase(self.ledger.erase_user)
         self.conversations = MemberView(journal=journal, groups=groups, rendering=rendering)
@@ -179,7 +213,9 @@ class Household:
         attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
         self.services = Services(
             identity=identity, groups=groups, members=members, attendance=attendance, messages=messages,
-            reading=reading, responses=responses, attachments=attachments, ai_admin=AiAdmin(self.ledger, self.prompts),
+            reading=reading, responses=responses, attachments=attachments,
+            moderation=self.moderation.moderation, reviews=self.moderation.reviews,
+            ai_admin=AiAdmin(self.ledger, self.prompts),
             suggestions=self.flows.suggestions, analysis=self.flows.analysis,
         )  # fmt: skip
 

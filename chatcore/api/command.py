@@ -18,6 +18,8 @@ from chatcore.messages.attachments import Attachments
 from chatcore.messages.reading import Reading
 from chatcore.messages.responses import Responses
 from chatcore.messages.service import Messages
+from chatcore.moderation.reviews import Reviews
+from chatcore.moderation.service import Moderation
 from chatcore.ports import Caller
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
@@ -39,6 +41,8 @@ class Services:
     reading: Reading
     responses: Responses
     attachments: Attachments
+    moderation: Moderation
+    reviews: Reviews
     ai_admin: AiAdmin
     suggestions: Suggestions
     analysis: Analysis

@@ -5,7 +5,7 @@ from typing import Any
 from chatcore.api.command import CHANGE, Command, Rest
 from chatcore.contract import groups as g
 from chatcore.contract.base import Empty, Shape
-from chatcore.errors import Banned, Conflict, Forbidden, InviteInvalid, LimitReached, NotFound
+from chatcore.errors import Banned, Conflict, Forbidden, InviteInvalid, LimitReached, MessageRejected, NotFound
 
 
 def _group(name: str, **fields: Any) -> Command:
@@ -66,6 +66,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _group(
         "create_group",
+        refuses=(MessageRejected,),
         rest=Rest("POST", "/groups", 201),
         request=g.CreateGroup,
         reply=g.Group,
@@ -84,7 +85,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _group(
         "update_group",
-        refuses=(NotFound, Forbidden),
+        refuses=(NotFound, Forbidden, MessageRejected),
         rest=Rest("PATCH", "/groups/{groupId}"),
         request=g.UpdateGroup,
         reply=g.Group,

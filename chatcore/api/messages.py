@@ -6,9 +6,9 @@ from chatcore.api.command import CHANGE, TEXT, Command, Refusal, Rest
 from chatcore.contract import groups as g
 from chatcore.contract import messages as m
 from chatcore.contract.base import Shape
-from chatcore.errors import Conflict, Forbidden, LimitReached, NotFound, SlowMode
+from chatcore.errors import Conflict, Forbidden, LimitReached, MessageRejected, NotFound, SlowMode
 
-SEND: tuple[Refusal, ...] = (NotFound, *TEXT, Conflict, SlowMode)
+SEND: tuple[Refusal, ...] = (NotFound, *TEXT, Conflict, SlowMode, MessageRejected)
 
 
 def _message(name: str, **fields: Any) -> Command:
@@ -39,7 +39,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _message(
         "edit_message",
-        refuses=(*CHANGE, *TEXT),
+        refuses=(*CHANGE, *TEXT, MessageRejected),
         event="edit_message",
         request=m.EditMessage,
         reply=m.MessageUpdated,
@@ -49,7 +49,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _message(
         "patch_message",
-        refuses=(*CHANGE, *TEXT),
+        refuses=(*CHANGE, *TEXT, MessageRejected),
         rest=Rest("PATCH", "/messages/{messageId}"),
         request=m.EditMessageById,
         reply=m.Message,

@@ -12,6 +12,7 @@ from chatcore.app.core import Core
 from chatcore.app.flows import compose_flows
 from chatcore.app.keys import Keys
 from chatcore.app.media import make_media
+from chatcore.app.moderation import live_moderation
 from chatcore.app.search import Switches
 from chatcore.app.sign_in import local_accounts, local_issuer, verifier
 from chatcore.background import Background
@@ -112,6 +113,22 @@ def compose(
     log = MessageLog(journal=journal, rooms=rooms, fanout=fanout, clock=_now)
     attachments = Attachments(media=media, groups=groups, log=log)
     groups.on_erase(media.erase_group)
+    moderation = live_moderation(
+        settings,
+        mongo,
+        keys,
+        ai,
+        journal=journal,
+        groups=groups,
+        members=members,
+        identity=identity,
+        log=log,
+        media=media,
+        vault=vault,
+        fanout=fanout,
+        metrics=metrics,
+        clock=_now,
+    )
     messages = Messages(
         journal=journal,
         groups=groups,
@@ -127,6 +144,8 @@ def compose(
         slow_mode=SlowModeGate(),
         deleted_retention_days=settings.deleted_retention_days,
         duplicate=metrics.duplicates.inc,
+        door=moderation.door,
+        changes=moderation.changes,
     )
     reading = Reading(
         journal=journal,
@@ -148,6 +167,7 @@ def compose(
         log=log,
         fanout=fanout,
         clock=_now,
+        reported=moderation.reviews.reported,
     )
     missed = MissedRows(rooms=rooms, rendering=rendering, presence=presence, typing=typing, fanout=fanout)
     writer = Writer(
@@ -204,6 +224,8 @@ def compose(
         reading=reading,
         responses=responses,
         attachments=attachments,
+        moderation=moderation.moderation,
+        reviews=moderation.reviews,
         ai_admin=AiAdmin(ai.ledger, ai.prompts),
         suggestions=flows.suggestions,
         analysis=flows.analysis,
@@ -225,6 +247,7 @@ def compose(
         relay=relay,
         ai=ai,
         flows=flows,
+        moderation=moderation,
     )
 
 

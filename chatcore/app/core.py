@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from chatcore.api import Services
 from chatcore.app.ai import Ai, why_disabled
 from chatcore.app.flows import Flows
+from chatcore.app.moderation import ModerationParts
 from chatcore.background import Background
 from chatcore.embedded.database import EmbeddedDatabase
 from chatcore.groups.follower import FOLLOW_SECONDS, Follower
@@ -50,6 +51,7 @@ class Core:
     relay: Relay | None
     ai: Ai
     flows: Flows
+    moderation: ModerationParts
 
     async def settle(self) -> None:
         """Commit what is queued, store read state and sessions."""
@@ -83,6 +85,7 @@ class Core:
         if self.database is not None:
             background.every(BROKEN_SECONDS, "database-check", self.restart_broken_database)
         self.ai.start_chores(background)
+        self.moderation.start_chores(background)
         if not why_disabled(self.settings):
             background.spawn("warm-flows", self.flows.warm())
         background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)

@@ -19,6 +19,7 @@ class Keys:
     local_issuer: bytes
     ids: bytes
     relay: bytes
+    audit: bytes
 
 
 async def open_keys(settings: Settings, mongo: Mongo) -> Keys:
@@ -28,8 +29,9 @@ async def open_keys(settings: Settings, mongo: Mongo) -> Keys:
     if not key and not ring and not first:
         key = local_master_key(settings.chatcore_home)
     masters = await asyncio.to_thread(ring_from, key, ring, await store.salt(), first=first)
-    local_issuer, ids, relay = [await store.secret(name, masters) for name in ("local-issuer", "ids", "relay")]
-    return Keys(masters, local_issuer, ids, relay)
+    names = ("local-issuer", "ids", "relay", "audit")
+    local_issuer, ids, relay, audit = [await store.secret(name, masters) for name in names]
+    return Keys(masters, local_issuer, ids, relay, audit)
 
 
 async def _kms_key(settings: Settings, store: MongoSecrets) -> bytes:

@@ -11,12 +11,14 @@ from chatcore.ai.suggestions import store as suggestion_store
 from chatcore.app.chat import compose
 from chatcore.app.core import COMMIT_DEADLINE_SECONDS, Core
 from chatcore.app.keys import open_keys
+from chatcore.audit import store as audit_store
 from chatcore.embedded.database import EmbeddedDatabase
 from chatcore.groups import store as group_store
 from chatcore.identity import store as identity_store
 from chatcore.journal import store as journal_store
 from chatcore.media import store as media_store
 from chatcore.messages import store as message_store
+from chatcore.moderation import store as moderation_store
 from chatcore.mongo import Mongo, open_mongo
 from chatcore.ports import Fanout, SilentFanout
 from chatcore.settings import Settings
@@ -24,6 +26,7 @@ from chatcore.vault import store as vault_store
 
 INDEXES = (
     *analysis_store.INDEXES,
+    *audit_store.INDEXES,
     *budget_store.INDEXES,
     *identity_store.INDEXES,
     *group_store.INDEXES,
@@ -31,6 +34,7 @@ INDEXES = (
     *ledger_store.INDEXES,
     *media_store.INDEXES,
     *message_store.INDEXES,
+    *moderation_store.INDEXES,
     *prompt_store.INDEXES,
     *suggestion_store.INDEXES,
     *vault_store.INDEXES,

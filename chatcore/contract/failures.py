@@ -19,6 +19,9 @@ class Failure(Shape):
     temp_id: str | None = None
     field: str | None = None
     request_id: str | None = None
+    category: str | None = None
+    decision_id: str | None = None
+    appealable: bool | None = None
     correlation_id: str
 
 
@@ -44,6 +47,9 @@ class Problem(Shape):
     retryable: bool
     retry_after_ms: int | None = None
     field: str | None = None
+    category: str | None = None
+    decision_id: str | None = None
+    appealable: bool | None = None
     correlation_id: str
 
 

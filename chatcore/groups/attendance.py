@@ -5,7 +5,7 @@ from chatcore.contract.groups import Group, GroupPath, UserGroups
 from chatcore.contract.presence import ChangeStatus, OnlineUsers
 from chatcore.groups.service import Groups
 from chatcore.identity.service import Identity
-from chatcore.ports import Caller, Fanout
+from chatcore.ports import REVIEWERS, Caller, Fanout
 from chatcore.presence.service import Presence
 from chatcore.presence.typing import Typing
 
@@ -26,6 +26,8 @@ class Attendance:
         rooms = [room for room in await self._groups.rooms_of(caller.user_id) if self._still_belongs(caller, room.id)]
         for room in rooms:
             self._fanout.enter(room.id, connection_id=caller.connection_id)
+        if "reviewer" in caller.roles:
+            self._fanout.enter(REVIEWERS, connection_id=caller.connection_id)
         self._presence.connected(caller, [room.id for room in rooms])
         # Only now, so that what happens meanwhile is pushed: its seq is past the latestSeq told here.
         groups = await self._groups.as_seen_by(caller.user_id, rooms)

@@ -17,6 +17,7 @@ from chatcore.contract.groups import (
     GroupPath,
     GroupRole,
     Invite,
+    LeaveReason,
     Member,
     MemberPath,
     TransferOwnership,
@@ -129,6 +130,25 @@ class Members:
         ban = self._store.banned(BanRecord(room.id, request.user_id, caller.user_id, request.reason, self._clock()))
         await self._membership.remove(room, user, by=caller.user, reason="banned", also=[ban], still=still)
         return Empty()
+
+    async def expel(self, group_id: str, user_id: str, by: User, *, ban: bool, reason: str) -> None:
+        """By somebody who reviews for the whole server, whatever roles they have here. An owner with others in the
+        group must hand it over first. A ban also of one who has left."""
+        room = await self._groups.rooms.load(group_id)
+        if room.record.kind == "direct":
+            raise Conflict("Nobody can be removed from a direct conversation")
+        user = await self._identity.card(user_id)
+
+        def still() -> None:
+            member = room.members.get(user_id)
+            if member is not None and member.role == "owner" and len(room.members) > 1:
+                raise Conflict("The owner of a group cannot be removed from it")
+
+        still()
+        record = BanRecord(room.id, user_id, by.user_id, reason, self._clock())
+        also = [self._store.banned(record)] if ban else []
+        why: LeaveReason = "banned" if ban else "kicked"
+        await self._membership.remove(room, user, by=by, reason=why, also=also, still=still)
 
     async def unban(self, caller: Caller, request: MemberPath) -> Empty:
         room = await self._groups.require(caller, "members.ban", request.group_id)

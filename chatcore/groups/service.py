@@ -39,6 +39,9 @@ from chatcore.identity.service import Identity
 from chatcore.journal.ids import keyed_id, new_id
 from chatcore.journal.rows import Entry, Head, Row
 from chatcore.journal.store import JournalStore
+from chatcore.moderation.door import Door, OpenDoor
+from chatcore.moderation.records import Subject
+from chatcore.moderation.thresholds import wishes
 from chatcore.ports import Caller, Fanout
 from chatcore.presence.service import Presence
 from chatcore.vault.service import Vault
@@ -82,6 +85,7 @@ class Groups:
         self._clock = clock
         self._secret = secret
         self._erasers: list[MessageEraser] = []
+        self.door: Door = OpenDoor()
 
     async def require(self, caller: Caller, action: Action, group_id: str) -> Room:
         """The group, where the caller may do this. Waits only for a group that is not loaded.
@@ -97,6 +101,7 @@ class Groups:
     # --- creating and finding
 
     async def create(self, caller: Caller, request: CreateGroup) -> Group:
+        await self._admit(caller, "", GroupSettings(), request.name, request.description)
         now = self._clock()
         record = GroupRecord(
             id=new_id(now),
@@ -279,6 +284,7 @@ class Groups:
     async def update(self, caller: Caller, request: UpdateGroup) -> Group:
         """Changes of different things at the same moment are all kept."""
         room = await self.require(caller, "group.update", request.group_id)
+        await self._admit(caller, room.id, room.record.settings, request.name or "", request.description or "")
         for attempt in range(UPDATE_ATTEMPTS):
             try:
                 await self._save(room, caller, request)
@@ -287,6 +293,19 @@ class Groups:
                 if attempt == UPDATE_ATTEMPTS - 1:
                     raise
         return await self.shape(room, caller.user_id)
+
+    async def _admit(self, caller: Caller, group_id: str, settings: GroupSettings, name: str, description: str) -> None:
+        """Past moderation. Raises MessageRejected: a name is refused where a message would be masked."""
+        subject = Subject(
+            kind="group_name",
+            user_id=caller.user_id,
+            group_id=group_id,
+            ai=settings.ai,
+            mode=settings.moderation,
+            overrides=wishes(settings),
+        )
+        for text in (name, description):
+            await self.door.admit(text, subject)
 
     async def _save(self, room: Room, caller: Caller, request: UpdateGroup) -> None:
         old = room.record

@@ -1,5 +1,7 @@
 """How people answer a message without writing one: reactions, pins, reports."""
 
+from collections.abc import Awaitable, Callable
+
 from chatcore.contract.base import Shape
 from chatcore.contract.groups import GroupPath
 from chatcore.contract.messages import (
@@ -25,10 +27,13 @@ from chatcore.messages.log import Happening, MessageLog
 from chatcore.messages.records import PinRecord, ReactionRecord, ReportRecord
 from chatcore.messages.store import MessageStore
 from chatcore.messages.turns import Turns
-from chatcore.ports import Caller, Fanout
+from chatcore.ports import REVIEWERS, Caller, Fanout
 
 MAX_PINS = 50
 MAX_REACTIONS = 20
+
+Reported = Callable[[str, str, str], Awaitable[None]]
+"""Told of each first report: group, message, author."""
 
 
 class Responses:
@@ -44,6 +49,7 @@ class Responses:
         log: MessageLog,
         fanout: Fanout,
         clock: Clock,
+        reported: Reported | None = None,
     ):
         self._store = store
         self._journal = journal
@@ -53,6 +59,7 @@ class Responses:
         self._log = log
         self._fanout = fanout
         self._clock = clock
+        self._reported = reported
         self._turns = Turns()
 
     async def add_reaction(self, caller: Caller, request: React) -> ReactionChanged:
@@ -151,8 +158,11 @@ class Responses:
         report_id = await self._store.add_report(report)
         if report_id == report.id:
             notice = ReportCreated(report_id=report_id, group_id=room.id, message_id=row.id, reason=request.reason)
+            if self._reported is not None:
+                await self._reported(room.id, row.id, row.sender_id)
             for user_id in self._reviewers(room):
                 self._fanout.tell(user_id, "report_created", notice)
+            self._fanout.publish("report_created", notice, group_id=REVIEWERS)
         return ReportReceipt(report_id=report_id)
 
     @staticmethod

@@ -75,6 +75,7 @@ class Messages:
         deleted_retention_days: int,
         duplicate: Callable[[], None] = lambda: None,
         door: Door | None = None,
+        changes: Changes | None = None,
     ):
         self._journal = journal
         self._groups = groups
@@ -93,7 +94,7 @@ class Messages:
         self._door: Door = OpenDoor() if door is None else door
         self._log = log
         self._receipts: OrderedDict[str, Row] = OrderedDict()
-        self.changes = Changes()
+        self.changes = Changes() if changes is None else changes
 
     # --- sending
 

@@ -115,6 +115,8 @@ class GuardedDoor:
             )
         await self._judge.record(judged, text, subject, Place(subject.message_id), action="block")
         self._metrics.moderation_decisions.labels(subject.kind, "block").inc()
+        if not appealable:
+            return MessageRejected("Moderation refused this name; take another one")
         notice = MessageRejectedNotice(
             temp_id=subject.temp_id,
             group_id=subject.group_id,

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from chatcore.moderation.judge import Judged
 from chatcore.moderation.records import Deed, Sanction, Subject
-from chatcore.moderation.scene import Change
+from chatcore.moderation.scene import Change, Seen
 from chatcore.moderation.store import ModerationStore
 from chatcore.vault.envelope import SealBroken
 from chatcore.vault.service import Vault
@@ -32,20 +32,42 @@ class Sanctions:
         self._retention = timedelta(days=retention_days)
 
     async def make(self, text: str, subject: Subject, judged: Judged, deed: Deed, message_id: str) -> Sanction:
-        now = self._clock()
-        bare = Sanction(
-            decision_id=judged.decision_id,
-            deed=deed,
-            kind=subject.kind,
-            group_id=subject.group_id,
-            user_id=subject.user_id,
-            message_id=message_id,
-            category=judged.ruling.category,
-            sealed=None,
-            created_at=now,
-            due_at=now + self._retention,
+        return await self._sealed(
+            text,
+            Sanction(
+                decision_id=judged.decision_id,
+                deed=deed,
+                kind=subject.kind,
+                group_id=subject.group_id,
+                user_id=subject.user_id,
+                message_id=message_id,
+                category=judged.ruling.category,
+                sealed=None,
+                created_at=self._clock(),
+                due_at=self._clock() + self._retention,
+            ),
         )
-        key = self._vault.known_key(subject.group_id) or await self._vault.key_of(subject.group_id)
+
+    async def by_hand(self, seen: Seen, decision_id: str, category: str) -> Sanction:
+        """For a message that a person removes."""
+        return await self._sealed(
+            seen.text,
+            Sanction(
+                decision_id=decision_id,
+                deed="removed",
+                kind="message",
+                group_id=seen.group_id,
+                user_id=seen.author.user_id,
+                message_id=seen.message_id,
+                category=category,
+                sealed=None,
+                created_at=self._clock(),
+                due_at=self._clock() + self._retention,
+            ),
+        )
+
+    async def _sealed(self, text: str, bare: Sanction) -> Sanction:
+        key = self._vault.known_key(bare.group_id) or await self._vault.key_of(bare.group_id)
         return bare.holding(key.seal(bare.place, text.encode()))
 
     async def text_of(self, sanction: Sanction) -> str | None:

@@ -72,7 +72,7 @@ class ModerationStore(Protocol):
         ...
 
     async def has_pass(self, mark: str) -> bool: ...
-    async def erase_group(self, group_id: str) -> None: ...
+    async def erase_group(self, group_id: str, message_ids: Sequence[str] = ()) -> None: ...
     async def erase_user(self, user_id: str) -> None: ...
     def sanction_added(self, sanction: Sanction) -> Change: ...
     def sanction_undone(self, decision_id: str) -> Change:
@@ -258,7 +258,7 @@ class MongoModerationStore:
         return change
 
     @translate_errors
-    async def erase_group(self, group_id: str) -> None:
+    async def erase_group(self, group_id: str, message_ids: Sequence[str] = ()) -> None:
         for collection in (self._sanctions, self._reviews, self._appeals):
             await collection.delete_many({"groupId": ObjectId(group_id)})
 
@@ -444,7 +444,7 @@ class MemoryModerationStore:
     async def has_pass(self, mark: str) -> bool:
         return mark in self._passes
 
-    async def erase_group(self, group_id: str) -> None:
+    async def erase_group(self, group_id: str, message_ids: Sequence[str] = ()) -> None:
         self._keep(lambda each: each.group_id != group_id)
 
     async def erase_user(self, user_id: str) -> None:

@@ -5,7 +5,7 @@ from typing import Final, get_args
 
 from chatcore.contract.base import Shape
 from chatcore.contract.messages import LogEventName
-from chatcore.ports import Fanout
+from chatcore.ports import REVIEWERS, Fanout
 from chatcore.relay import words
 from chatcore.relay.service import Relay
 
@@ -24,7 +24,9 @@ class RelayFanout:
         self, event: str, payload: Shape, *, group_id: str, skip_connection: str | None = None, volatile: bool = False
     ) -> None:
         self._local.publish(event, payload, group_id=group_id, skip_connection=skip_connection, volatile=volatile)
-        if event not in FROM_THE_LOG:
+        if group_id == REVIEWERS:  # no process keeps up with it as with a group
+            self._relay.to_all(words.event(group_id, event, payload, volatile=volatile))
+        elif event not in FROM_THE_LOG:
             self._relay.event(group_id, words.event(group_id, event, payload, volatile=volatile))
 
     def tell(self, user_id: str, event: str, payload: Shape, *, volatile: bool = False) -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from chatcore.contract.base import Shape
 from chatcore.contract.failures import Failure, Problem
-from chatcore.errors import ChatError, Internal, Invalid, UnknownField
+from chatcore.errors import ChatError, Internal, Invalid, MessageRejected, UnknownField
 from chatcore.logs import get_logger
 
 log = get_logger("transport")
@@ -66,6 +66,7 @@ def failure(
         field=refusal.field,
         request_id=request_id,
         correlation_id=correlation_id,
+        **_decision(refusal),
     )
 
 
@@ -79,7 +80,15 @@ def problem(refusal: ChatError, correlation_id: str) -> Problem:
         retry_after_ms=refusal.retry_after_ms,
         field=refusal.field,
         correlation_id=correlation_id,
+        **_decision(refusal),
     )
+
+
+def _decision(refusal: ChatError) -> dict[str, Any]:
+    """What an appeal has to name."""
+    if not isinstance(refusal, MessageRejected) or refusal.notice is None:
+        return {}
+    return refusal.notice.model_dump(include={"category", "decision_id", "appealable"})
 
 
 def temp_id_of(payload: Any) -> str | None:

@@ -11,7 +11,7 @@ from chatcore.contract.base import Shape
 from chatcore.contract.failures import Accepted, Failure
 from chatcore.contract.groups import UserGroups
 from chatcore.contract.people import Authenticate
-from chatcore.errors import ChatError, Invalid, RateLimited, TokenMissing, UnknownEvent
+from chatcore.errors import ChatError, Invalid, MessageRejected, RateLimited, TokenMissing, UnknownEvent
 from chatcore.identity.service import Authenticated
 from chatcore.identity.sessions import Connection as Sign
 from chatcore.limits import RateLimits
@@ -134,7 +134,10 @@ class SocketHandlers:
             except Exception as error:  # noqa: BLE001 - the one funnel of this transport
                 refusal = as_refusal(error)
                 told = failure(refusal, correlation_id, temp_id=temp_id_of(payload))
-                self._tell_failure(connection, _error_event(event, command), told)
+                if isinstance(refusal, MessageRejected) and refusal.notice is not None:
+                    connection.emit("message_rejected", Json(refusal.notice.wire_json()))
+                else:
+                    self._tell_failure(connection, _error_event(event, command), told)
                 self._done(connection, event, refusal.code, started)
                 self._count(event, refusal)
                 return Json(b'{"ok":false,"error":' + told.wire_json() + b"}")

@@ -156,6 +156,15 @@ COMMAND_ROWS: Final[tuple[Row, ...]] = (
     Row("revoke_device", anybody("not_found"), {"sessionId": "{vics_session}"}, case="somebody-elses"),
     Row("revoke_device", anybody(), {"sessionId": "{own_session}"}, case="own"),
     Row("find_users", anybody(), {"query": "x"}),
+    Row("moderate_content", anybody("capability_unavailable"), {"content": "hello"}),
+    Row("make_appeal", anybody("not_found"), {"decisionId": "{group}", "reason": "a joke"}),
+    Row("my_appeals", anybody()),
+    Row("find_reviews", anybody("access_denied")),
+    Row("assign_review", anybody("access_denied"), {"reviewId": "{group}"}),
+    Row("resolve_review", anybody("access_denied"), {"reviewId": "{group}", "resolution": "remove"}),
+    Row("find_appeals", anybody("access_denied")),
+    Row("resolve_appeal", anybody("access_denied"), {"appealId": "{group}", "outcome": "upheld"}),
+    Row("read_audit", anybody("access_denied")),
     Row("erase_me", anybody()),
 )
 

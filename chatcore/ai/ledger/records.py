@@ -1,6 +1,6 @@
 """Rows of the decision ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
@@ -9,6 +9,8 @@ from chatcore.ai.calls import Feature, Served
 from chatcore.vault.envelope import Sealed
 
 Mode = Literal["live", "shadow", "replay"]
+Change = Callable[[Any, Sequence[Any]], Awaitable[None]]
+"""As the journal's: a write in a transaction that somebody else opens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,10 @@ class LedgerStore(Protocol):
 
     async def add_outcomes(self, decision_id: str, outcomes: Mapping[str, Mapping[str, Any]]) -> bool:
         """False where there is no such decision."""
+        ...
+
+    def outcomes_added(self, decision_id: str, outcomes: Mapping[str, Mapping[str, Any]]) -> Change:
+        """The same within somebody else's transaction; nothing where there is no such decision (any more)."""
         ...
 
     async def erase_group(self, group_id: str) -> None: ...

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from chatcore.ai.ledger.records import Decision, LedgerStore, Query, StoredDecision
+from chatcore.ai.ledger.records import Change, Decision, LedgerStore, Query, StoredDecision
 from chatcore.errors import NotFound, Unavailable
 from chatcore.logs import get_logger
 from chatcore.vault.envelope import Place, SealBroken, Sealed
@@ -106,6 +106,15 @@ class Ledger:
             await self.flush()
         if given and not await self._store.add_outcomes(decision_id, given):
             raise NotFound
+
+    async def outcome(
+        self, decision_id: str, *, human: Mapping[str, Any] | None = None, appeal: Mapping[str, Any] | None = None
+    ) -> Change:
+        """`add_outcome` as a part of another transaction. Raises Unavailable."""
+        if decision_id in self._pending:
+            await self.flush()
+        given = {name: value for name, value in (("human", human), ("appeal", appeal)) if value is not None}
+        return self._store.outcomes_added(decision_id, given)
 
     async def erase_group(self, group_id: str, _message_ids: Sequence[str] = ()) -> None:
         self._pending = {key: row for key, row in self._pending.items() if row.group_id != group_id}

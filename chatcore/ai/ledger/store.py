@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from bson import ObjectId
 from pymongo import DESCENDING
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
 from chatcore.ai.calls import Served
-from chatcore.ai.ledger.records import Decision, Query, StoredDecision
+from chatcore.ai.ledger.records import Change, Decision, Query, StoredDecision
 from chatcore.mongo import Index, translate_errors
 from chatcore.vault.envelope import Sealed
 
@@ -78,6 +79,13 @@ class MongoLedgerStore:
         change = {"$set": {name: dict(value) for name, value in outcomes.items()}}
         return bool((await self._rows.update_one({"_id": ObjectId(decision_id)}, change)).matched_count)
 
+    def outcomes_added(self, decision_id: str, outcomes: Mapping[str, Mapping[str, Any]]) -> Change:
+        async def change(session: AsyncClientSession, _: Sequence[Any]) -> None:
+            fields = {"$set": {name: dict(value) for name, value in outcomes.items()}}
+            await self._rows.update_one({"_id": ObjectId(decision_id)}, fields, session=session)
+
+        return change
+
     @translate_errors
     async def erase_group(self, group_id: str) -> None:
         await self._rows.delete_many({"groupId": ObjectId(group_id)})
@@ -110,6 +118,12 @@ class MemoryLedgerStore:
         changed: dict[str, Any] = {name: dict(value) for name, value in outcomes.items()}
         self.rows[decision_id] = replace(row, decision=replace(row.decision, **changed))
         return True
+
+    def outcomes_added(self, decision_id: str, outcomes: Mapping[str, Mapping[str, Any]]) -> Change:
+        async def change(_: Any, rows: Sequence[Any]) -> None:
+            await self.add_outcomes(decision_id, outcomes)
+
+        return change
 
     async def erase_group(self, group_id: str) -> None:
         self.rows = {key: row for key, row in self.rows.items() if row.decision.group_id != group_id}
