@@ -12,6 +12,7 @@ from tests.talking import NO_GROUP, Answer, People, Person, request
 
 PHOTO = pictures.photo()
 FILE = bytes(range(256)) * 1_000
+SMALL = b"a small file"
 JSON_KEYS = {"_id", "groupId", "uploaderId", "type", "mediaUrl", "mediaMetadata", "createdAt"}
 
 
@@ -213,8 +214,8 @@ class TestWhoMay:
     async def test_who_came_later_sees_pictures_only_as_far_back_as_messages(self, people: People) -> None:
         ana, ben = await people.connected("ana", "ben")
         group = await ana.creates_group(settings={"historyForNewMembers": "none"})
-        media = await uploaded(ana, group, PHOTO)
-        await ana.sends(group, "", type="image", mediaId=media["_id"])
+        media = await uploaded(ana, group, SMALL)
+        await ana.sends(group, "", type="file", mediaId=media["_id"])
         await ana.adds(ben, group)
         assert (await fetch(ben, media["mediaUrl"])).code == "not_found"
 
@@ -235,33 +236,33 @@ class TestOneGroupOneMessage:
     async def test_an_upload_is_of_the_group_it_was_made_for(self, people: People) -> None:
         ana, ben, group = await a_pair(people)
         other = await ana.creates_group(ben)
-        media = await uploaded(ana, group, PHOTO)
-        refused = await ana.socket.refusal("send_message", groupId=other, type="image", mediaId=media["_id"])
+        media = await uploaded(ana, group, SMALL)
+        refused = await ana.socket.refusal("send_message", groupId=other, type="file", mediaId=media["_id"])
         assert (refused["code"], refused["field"]) == ("not_found", "mediaId")
 
     async def test_and_of_who_made_it(self, people: People) -> None:
         ana, ben, group = await a_pair(people)
-        media = await uploaded(ana, group, PHOTO)
-        refused = await ben.socket.refusal("send_message", groupId=group, type="image", mediaId=media["_id"])
+        media = await uploaded(ana, group, SMALL)
+        refused = await ben.socket.refusal("send_message", groupId=group, type="file", mediaId=media["_id"])
         assert (refused["code"], refused["field"]) == ("not_found", "mediaId")
 
     async def test_it_is_sent_once_also_by_two_who_race(self, people: People) -> None:
         ana, _, group = await a_pair(people)
         await ana.connects()
-        media = await uploaded(ana, group, PHOTO)
-        fields = {"groupId": group, "type": "image", "mediaId": media["_id"]}
+        media = await uploaded(ana, group, SMALL)
+        fields = {"groupId": group, "type": "file", "mediaId": media["_id"]}
         acks = await asyncio.gather(*(socket.ack("send_message", fields) for socket in ana.sockets for _ in range(3)))
         assert sorted(ack["ok"] for ack in acks) == [False] * 5 + [True]
         assert {ack["error"]["code"] for ack in acks if not ack["ok"]} == {"conflict"}
-        assert [each["type"] for each in await ana.reads(group)].count("image") == 1
+        assert [each["type"] for each in await ana.reads(group)].count("file") == 1
 
     async def test_a_retry_gets_the_first_receipt(self, people: People) -> None:
         ana, _, group = await a_pair(people)
-        media = await uploaded(ana, group, PHOTO)
-        fields = {"groupId": group, "type": "image", "mediaId": media["_id"], "content": "c", "tempId": "t1"}
+        media = await uploaded(ana, group, SMALL)
+        fields = {"groupId": group, "type": "file", "mediaId": media["_id"], "content": "c", "tempId": "t1"}
         first, again = [await ana.socket.call("send_message", fields) for _ in range(2)]
         assert (again["messageId"], again["duplicate"]) == (first["messageId"], True)
-        other = await uploaded(ana, group, PHOTO)
+        other = await uploaded(ana, group, SMALL)
         refused = await ana.socket.refusal("send_message", fields | {"mediaId": other["_id"]})
         assert refused["code"] == "conflict"
 
@@ -269,8 +270,8 @@ class TestOneGroupOneMessage:
         self, people: People, server: ServerInThread
     ) -> None:
         ana, _, group = await a_pair(people)
-        media = await uploaded(ana, group, PHOTO)
-        fields = {"groupId": group, "type": "image", "mediaId": media["_id"], "tempId": "t1"}
+        media = await uploaded(ana, group, SMALL)
+        fields = {"groupId": group, "type": "file", "mediaId": media["_id"], "tempId": "t1"}
         first = await ana.socket.call("send_message", fields)
         await ana.socket.call("delete_message", groupId=group, messageId=first["messageId"])
         core = server.chat.core.services
@@ -290,8 +291,8 @@ class TestOneGroupOneMessage:
     )
     async def test_a_message_says_what_it_carries(self, people: People, fields: dict[str, str], field: str) -> None:
         ana, _, group = await a_pair(people)
-        media = await uploaded(ana, group, PHOTO)
-        asked = {"groupId": group, "type": "image", "mediaId": media["_id"]} | fields
+        media = await uploaded(ana, group, SMALL)
+        asked = {"groupId": group, "type": "file", "mediaId": media["_id"]} | fields
         assert (await ana.socket.refusal("send_message", asked))["field"] == field
 
     async def test_an_image_may_be_sent_as_a_file(self, people: People) -> None:
@@ -360,18 +361,18 @@ class TestForms:
 class TestGoing:
     async def test_an_unsent_upload_can_be_taken_back(self, people: People, server: ServerInThread) -> None:
         ana, _, group = await a_pair(people)
-        media = await uploaded(ana, group, PHOTO)
+        media = await uploaded(ana, group, SMALL)
         await ana.delete(f"/media/{media['_id']}")
         assert (await fetch(ana, media["mediaUrl"])).code == "not_found"
         objects = server.chat.core.services.attachments.media.objects
         assert await server.inside(objects.keys(f"{group}/")) == []
-        refused = await ana.socket.refusal("send_message", groupId=group, type="image", mediaId=media["_id"])
+        refused = await ana.socket.refusal("send_message", groupId=group, type="file", mediaId=media["_id"])
         assert refused["code"] == "not_found"
 
     async def test_a_sent_one_goes_with_its_message(self, people: People, server: ServerInThread) -> None:
         ana, ben, group = await a_pair(people)
-        media = await uploaded(ana, group, PHOTO)
-        sent = await ana.sends(group, "", type="image", mediaId=media["_id"])
+        media = await uploaded(ana, group, SMALL)
+        sent = await ana.sends(group, "", type="file", mediaId=media["_id"])
         assert (await fetch(ana, f"/api/media/{media['_id']}", method="DELETE")).code == "conflict"
         await ana.socket.call("delete_message", groupId=group, messageId=sent["messageId"])
         for person in (ana, ben):
