@@ -142,6 +142,18 @@ class Socket:
         data: Json = self.heard.pop(index)[1]
         return data
 
+    async def hears_outcome(self, request_id: str, reply_event: str, error_event: str) -> str:
+        """Of a slow command: "ok" once its reply is there, or the code of its refusal."""
+
+        def outcome() -> str | None:
+            for event, data in self.heard:
+                if event in {reply_event, error_event} and data.get("requestId") == request_id:
+                    return "ok" if event == reply_event else str(data["code"])
+            return None
+
+        await self._until(lambda: outcome() is not None)
+        return outcome() or ""
+
     async def settled(self) -> list[str]:
         """Names of the events not taken yet, once all that was pushed until now has arrived: packets keep their order,
         so an answer asked for now comes after them. Presence comes by ticks and is left out."""

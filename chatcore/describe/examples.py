@@ -62,6 +62,8 @@ LEFT_OUT: set[tuple[str, str]] = {
     ("RequestTypingSuggestion", "context"),
     ("RequestTypingSuggestion", "cursorPosition"),
     ("RequestTypingSuggestion", "partialText"),
+    ("Activity", "firstAt"),
+    ("Activity", "lastAt"),
     ("SendMessage", "mediaId"),
     ("SendMessage", "replyTo"),
     ("SyncedGroup", "error"),

@@ -48,6 +48,7 @@ MESSAGE: Final = GROUP | {"messageId": "{message}"}
 OWN: Final = GROUP | {"messageId": "{own}"}
 REACT: Final = MESSAGE | {"emoji": "\U0001f44d"}
 VIC: Final = GROUP | {"userId": "{vic}"}
+NO_MODELS: Final = dict.fromkeys(RANKS, "capability_unavailable")
 NOT_THERE: Final = dict.fromkeys(RANKS[1:], "not_found")
 
 COMMAND_ROWS: Final[tuple[Row, ...]] = (
@@ -88,6 +89,16 @@ COMMAND_ROWS: Final[tuple[Row, ...]] = (
     Row("leave_group", members(owner="conflict"), GROUP | {"membership": True}, case="for-good"),
     Row("leave_membership", members(owner="conflict"), GROUP),
     Row("get_group_members", members(), GROUP),
+    # The server of these tests has no models; who may not read a group is told so first.
+    Row("request_smart_replies", members(**NO_MODELS), GROUP),
+    Row("request_typing_suggestions", members(**NO_MODELS), GROUP | {"currentText": "See you at the "}),
+    Row("rate_ai_suggestion", anybody("not_found"), {"suggestionId": "{group}", "rating": "shown"}),
+    Row("summarize", members(**NO_MODELS), GROUP),
+    Row("topics", members(**NO_MODELS), GROUP),
+    Row("insights", members(**NO_MODELS), GROUP),
+    Row("sentiment", anybody("capability_unavailable"), {"content": "How lovely!"}),
+    Row("translate", anybody("capability_unavailable"), {"content": "Good morning", "targetLanguage": "de"}),
+    Row("detect_language", anybody("capability_unavailable"), {"content": "Good morning"}),
     Row("my_groups", anybody()),
     Row("create_group", anybody(), {"name": "Mine"}),
     Row("get_group", members(), {"id": "{group}"}, case="group"),
@@ -165,6 +176,9 @@ COMMAND_ROWS: Final[tuple[Row, ...]] = (
     Row("find_appeals", anybody("access_denied")),
     Row("resolve_appeal", anybody("access_denied"), {"appealId": "{group}", "outcome": "upheld"}),
     Row("read_audit", anybody("access_denied")),
+    Row("search_messages", members(), {"query": "hello", "groupId": "{group}"}, case="one-group"),
+    Row("search_messages", anybody(), {"query": "hello"}, case="all-of-ones-own"),
+    Row("ask_group", members(), {"question": "Who said hello?", "groupId": "{group}"}),
     Row("erase_me", anybody()),
 )
 

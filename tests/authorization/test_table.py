@@ -125,7 +125,11 @@ async def over_rest(people: People, command: Command, fields: dict[str, Any], pe
 async def over_socket(command: Command, fields: dict[str, Any], person: Person) -> str:
     async with await Socket.open(person.http, person.url, {"token": person.token}) as socket:
         assert command.event is not None
-        return code_of(await socket.ack(command.event, fields))
+        ack = await socket.ack(command.event, fields)
+        if not command.slow or not ack["ok"]:
+            return code_of(ack)
+        assert command.reply_event is not None
+        return await socket.hears_outcome(ack["data"]["requestId"], command.reply_event, command.error_event)
 
 
 def test_every_command_stands_in_the_table() -> None:
