@@ -71,11 +71,127 @@ export interface AckFailed {
   error: Failure;
 }
 
+/** `assignee` is a name and `due` are words out of the messages; missing where they name none. */
+export interface ActionItem {
+  text: string;
+  assignee?: string;
+  due?: string;
+  /** The message's `_id`. */
+  messageId: string;
+}
+
+export interface Activity {
+  participants: number;
+  firstAt?: string;
+  lastAt?: string;
+}
+
 /** BAML that defines `function <name>(input: string)`; the parameters go to the model inside the input. */
 export interface AddPrompt {
   function: string;
   text: string;
   parameters?: Record<string, unknown>;
+}
+
+export interface AnalyzeSentiment {
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content: string;
+}
+
+/** `answered` is false, and `citations` empty, where the group's messages do not say. */
+export interface Answered {
+  answer: string;
+  answered: boolean;
+  /** The messages that the answer rests on. */
+  citations: string[];
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  provider: string;
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+}
+
+/** `upheld` is in the author's favour. With `resend` the text may be sent again as it was. */
+export interface Appeal {
+  /** 24 lower-case hexadecimal characters. */
+  _id: string;
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  /** The group's `_id`. */
+  groupId: string;
+  /** The person's `sub` at the identity provider. */
+  userId: string;
+  /** The message's `_id`. */
+  messageId?: string;
+  category: string;
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content?: string;
+  reason: string;
+  state: "open" | "upheld" | "denied";
+  resend: boolean;
+  note?: string;
+  resolvedBy?: string;
+  resolvedAt?: string;
+  createdAt: string;
+}
+
+/** To the author. With `resend` the text may be sent again as it was; else an upheld appeal put it back already. */
+export interface AppealResolved {
+  appealId: string;
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  /** The group's `_id`. */
+  groupId: string;
+  outcome: "upheld" | "denied";
+  resend: boolean;
+  note?: string;
+}
+
+export interface Appeals {
+  appeals: Appeal[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+  next?: string;
+}
+
+export interface AskGroup {
+  /** Answered from this group's messages alone. */
+  question: string;
+  /** The group's `_id`. */
+  groupId: string;
+}
+
+export interface AskInsights {
+  /** The group's `_id`. */
+  groupId: string;
+  /** How far back to look. */
+  timeRange?: "1h" | "6h" | "12h" | "24h" | "7d" | "30d";
+}
+
+/** Without an `assignee` to oneself; an empty one gives the review back. */
+export interface AssignReview {
+  reviewId: string;
+  assignee?: "" | string | null;
+}
+
+export interface AuditEntry {
+  /** Ordinal among the messages that people wrote; unread counts are differences of it. */
+  n: number;
+  actor: string;
+  action: string;
+  target: string;
+  facts: Record<string, string | number | number | boolean>;
+  hash: string;
+  createdAt: string;
+}
+
+/** Newest first. `next` is `before` of the following page. */
+export interface AuditPage {
+  entries: AuditEntry[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+  next?: number;
 }
 
 export interface Authenticate {
@@ -228,6 +344,11 @@ export interface Decisions {
   hasMore: boolean;
 }
 
+export interface DetectLanguage {
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content: string;
+}
+
 export interface DevTokenRequest {
   name: string;
 }
@@ -292,8 +413,21 @@ export interface Failure {
   /** The wire name of the field at fault. */
   field?: string;
   requestId?: string;
+  category?: string;
+  /** Finds the answer in the ledger of decisions. */
+  decisionId?: string;
+  appealable?: boolean;
   /** Finds this very request in the server's log. */
   correlationId: string;
+}
+
+/** Oldest first; `next` of one page is the `cursor` of the following. */
+export interface FindAppeals {
+  state?: "open" | "upheld" | "denied";
+  /** `next` of the page before. */
+  cursor?: string | null;
+  /** At most so many. */
+  limit?: number;
 }
 
 export interface FindGroups {
@@ -301,6 +435,23 @@ export interface FindGroups {
   query?: string;
   /** At most so many. */
   limit?: number;
+}
+
+/** Oldest first; `next` of one page is the `cursor` of the following. */
+export interface FindReviews {
+  state?: "open" | "assigned" | "resolved";
+  /** `next` of the page before. */
+  cursor?: string | null;
+  /** At most so many. */
+  limit?: number;
+}
+
+export interface FindTopics {
+  /** The group's `_id`. */
+  groupId: string;
+  count?: number;
+  /** How far back to look. */
+  timeRange?: "1h" | "6h" | "12h" | "24h" | "7d" | "30d";
 }
 
 export interface FindUsers {
@@ -417,6 +568,33 @@ export interface History {
   include?: "readBy" | null;
 }
 
+/** Several looks at once. One that failed is missing, and named in `missing`. */
+export interface Insights {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  provider: "openai" | "compatible" | "embedded" | "rules";
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+  /** The group's `_id`. */
+  groupId: string;
+  /** How far back to look. */
+  timeRange: "1h" | "6h" | "12h" | "24h" | "7d" | "30d";
+  messageCount: number;
+  /** Only the newest messages of the range were looked at. */
+  truncated: boolean;
+  /** The same messages were looked at before. */
+  cached: boolean;
+  summary?: string;
+  topics?: Topic[];
+  actionItems?: ActionItem[];
+  mood?: Mood;
+  risk?: Risk;
+  activity: Activity;
+  /** Looks that failed. */
+  missing: ("summary" | "topics" | "action_items" | "mood" | "risk")[];
+}
+
 export interface Invite {
   inviteUrl: string;
   /** Stable; programs decide by it. */
@@ -426,6 +604,18 @@ export interface Invite {
   maxUses: number;
   /** ISO 8601 in UTC with milliseconds. */
   expiresAt: string;
+}
+
+/** ISO 639 code, `und` for a text without letters. */
+export interface Language {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  provider: "openai" | "compatible" | "embedded" | "rules";
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+  language: string;
+  confidence: number;
 }
 
 /** The newest message as a list of groups shows it. */
@@ -483,6 +673,12 @@ export type LogEvent =
 export interface Login {
   name: string;
   password: string;
+}
+
+export interface MakeAppeal {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  reason: string;
 }
 
 export interface MarkMessageRead {
@@ -675,6 +871,17 @@ export interface MessageRead {
   upToSeq: number;
 }
 
+export interface MessageRejectedNotice {
+  /** The client's own id of the message; a repeat of it never sends twice. */
+  tempId?: string;
+  /** The group's `_id`. */
+  groupId: string;
+  category: string;
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  appealable: boolean;
+}
+
 export interface MessageSent {
   /** The client's own id of the message; a repeat of it never sends twice. */
   tempId?: string;
@@ -709,6 +916,26 @@ export interface MessagesRead {
   upToSeq: number;
 }
 
+export interface ModerateContent {
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content: string;
+}
+
+/** `categories` says which are at or above their limit, `scores` how sure the models are, 0 to 1. What the models do not cover is left out. */
+export interface ModeratedContent {
+  flagged: boolean;
+  action: "allow" | "flag" | "mask" | "block";
+  category?: string;
+  categories: Record<string, boolean>;
+  scores: Record<string, number>;
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  provider: string;
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+}
+
 /** Scores at or above which a message is flagged for people, masked, or refused. They only lower the server's own; what is left out stays. Hate and self-harm alone are never masked or refused by the embedded models. */
 export interface ModerationLimits-Input {
   flag?: number | null;
@@ -728,6 +955,31 @@ export interface ModerationMark {
   category?: string;
   /** Finds the answer in the ledger of decisions. */
   decisionId?: string;
+}
+
+/** To the author of a message that somebody reviewed. */
+export interface ModerationWarning {
+  /** The group's `_id`. */
+  groupId: string;
+  /** The message's `_id`. */
+  messageId: string;
+  note?: string;
+}
+
+/** `score` from -1 to 1; the counts are messages. */
+export interface Mood {
+  sentiment: "positive" | "neutral" | "negative";
+  score: number;
+  positive: number;
+  neutral: number;
+  negative: number;
+}
+
+export interface MyAppeals {
+  /** `next` of the page before. */
+  cursor?: string | null;
+  /** At most so many. */
+  limit?: number;
 }
 
 /** Everything that the server keeps about oneself, in the clear, as the law of many countries asks. */
@@ -781,6 +1033,10 @@ export interface Problem {
   retryAfterMs?: number;
   /** The wire name of the field at fault. */
   field?: string;
+  category?: string;
+  /** Finds the answer in the ledger of decisions. */
+  decisionId?: string;
+  appealable?: boolean;
   /** Finds this very request in the server's log. */
   correlationId: string;
 }
@@ -855,6 +1111,13 @@ export interface ReactionChanged {
   count: number;
 }
 
+export interface ReadAudit {
+  /** Exclusive log position: messages earlier than this `seq`. */
+  before?: number | null;
+  /** At most so many. */
+  limit?: number;
+}
+
 export interface ReadBy {
   /** The person's `sub` at the identity provider. */
   userId: string;
@@ -914,6 +1177,100 @@ export interface RequestTypingSuggestion {
   context?: string | (Record<string, unknown> | string)[] | null;
 }
 
+export interface ResolveAppeal {
+  appealId: string;
+  outcome: "upheld" | "denied";
+  note?: string;
+}
+
+/** `remove` deletes the message, `restore` undoes what moderation did to it, `warn` tells the author, `kick` and `ban` remove the message and its author from the group. */
+export interface ResolveReview {
+  reviewId: string;
+  resolution: "dismiss" | "remove" | "restore" | "warn" | "kick" | "ban";
+  note?: string;
+}
+
+/** A message before the people who review. `content` is as it was written, also where it was masked or removed. */
+export interface Review {
+  /** 24 lower-case hexadecimal characters. */
+  _id: string;
+  /** The message's `_id`. */
+  messageId: string;
+  /** The group's `_id`. */
+  groupId: string;
+  groupName: string;
+  author: User;
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content: string;
+  isDeleted: boolean;
+  source: "flag" | "report" | "sample" | "unchecked";
+  action: "allow" | "flag" | "mask" | "block";
+  category?: string;
+  score: number;
+  /** Finds the answer in the ledger of decisions. */
+  decisionId?: string;
+  reports: number;
+  state: "open" | "assigned" | "resolved";
+  assignee?: string;
+  resolution?: "dismiss" | "remove" | "restore" | "warn" | "kick" | "ban";
+  resolvedBy?: string;
+  resolvedAt?: string;
+  note?: string;
+  createdAt: string;
+}
+
+export interface Reviews {
+  reviews: Review[];
+  /** There is more in the direction of reading. */
+  hasMore: boolean;
+  next?: string;
+}
+
+/** How many messages the first look of moderation finds rough; an estimate, and nobody is named. */
+export interface Risk {
+  level: "low" | "raised" | "high";
+  /** Of the people, by a hash of their ids. */
+  share: number;
+}
+
+/** Without `groupId` in all groups that the caller is a member of. */
+export interface SearchMessages {
+  /** What to look for: words, parts of words, or a description of what was said. */
+  query: string;
+  /** The group's `_id`. */
+  groupId?: string | null;
+  /** At most so many. */
+  limit?: number;
+}
+
+export interface SearchResult {
+  /** The message's `_id`. */
+  messageId: string;
+  /** The group's `_id`. */
+  groupId: string;
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content: string;
+  /** Only for the order: scores of two searches do not compare. */
+  score: number;
+  /** Place in the group's log: 1, 2, 3, ... without holes. */
+  seq: number;
+  senderId: string;
+  senderName: string;
+  createdAt: string;
+}
+
+/** Best first. `incomplete`: some groups are still being read into memory; ask again in a moment for all of them. */
+export interface SearchResults {
+  results: SearchResult[];
+  incomplete: boolean;
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  provider: string;
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+}
+
 /** Content may be empty only with a `mediaId`. A repeat with the same `tempId` answers with the first receipt. */
 export interface SendMessage {
   /** The group's `_id`. */
@@ -927,6 +1284,18 @@ export interface SendMessage {
   replyTo?: string | null;
   /** The `_id` of an upload; to send it, of one's own. */
   mediaId?: string | null;
+}
+
+/** `score` from -1 to 1. */
+export interface Sentiment {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  provider: "openai" | "compatible" | "embedded" | "rules";
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+  sentiment: "positive" | "neutral" | "negative";
+  score: number;
 }
 
 /** `costUsd` is an estimate, missing where no price is known; `fallback` is why the first choice did not answer. */
@@ -991,6 +1360,33 @@ export interface Suggestion {
   text: string;
 }
 
+export interface Summarize {
+  /** The group's `_id`. */
+  groupId: string;
+  /** How far back to look. */
+  timeRange?: "1h" | "6h" | "12h" | "24h" | "7d" | "30d";
+}
+
+export interface Summary {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  provider: "openai" | "compatible" | "embedded" | "rules";
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+  /** The group's `_id`. */
+  groupId: string;
+  /** How far back to look. */
+  timeRange: "1h" | "6h" | "12h" | "24h" | "7d" | "30d";
+  messageCount: number;
+  /** Only the newest messages of the range were looked at. */
+  truncated: boolean;
+  /** The same messages were looked at before. */
+  cached: boolean;
+  summary: string;
+  messageIds: string[];
+}
+
 export interface Sync {
   groups: SyncPoint[];
 }
@@ -1035,11 +1431,56 @@ export interface TokenIssued {
   expiresAt: string;
 }
 
+/** `share` says how much of the conversation is about it; shares need not add up to 1. */
+export interface Topic {
+  label: string;
+  /** Of the people, by a hash of their ids. */
+  share: number;
+  messageIds: string[];
+}
+
+export interface Topics {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  provider: "openai" | "compatible" | "embedded" | "rules";
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+  /** The group's `_id`. */
+  groupId: string;
+  /** How far back to look. */
+  timeRange: "1h" | "6h" | "12h" | "24h" | "7d" | "30d";
+  messageCount: number;
+  /** Only the newest messages of the range were looked at. */
+  truncated: boolean;
+  /** The same messages were looked at before. */
+  cached: boolean;
+  topics: Topic[];
+}
+
 export interface TransferOwnership {
   /** The group's `_id`. */
   groupId: string;
   /** The person's `sub` at the identity provider. */
   userId: string;
+}
+
+export interface Translate {
+  /** At most 4096 bytes of UTF-8 after trimming. */
+  content: string;
+  targetLanguage: string;
+  sourceLanguage?: string | null;
+}
+
+export interface Translation {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  provider: "openai" | "compatible" | "embedded" | "rules";
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+  translatedText: string;
+  sourceLanguage: string;
 }
 
 /** What would follow the cursor; empty, and then without an id, where nothing is clear. The other fields are missing where no model was asked, as for a text that is too short. */
@@ -1237,6 +1678,12 @@ export interface ServerToClientEvents {
   user_status_changed: (data: UserStatusChanged) => void;
   /** A suggestion that passed the checks; at the end none, with `isComplete`. */
   smart_reply_stream: (data: SmartReplyChunk) => void;
+  /** Moderation refused what one sent or edited; `POST /api/appeals` objects to it. */
+  message_rejected: (data: MessageRejectedNotice) => void;
+  /** One's appeal was upheld or denied. */
+  appeal_resolved: (data: AppealResolved) => void;
+  /** Somebody reviewed one's message and warns its author. */
+  moderation_warning: (data: ModerationWarning) => void;
   /** The server is about to stop: connect again after `retryAfterMs`. */
   server_draining: (data: ServerDraining) => void;
   /** The reply to `send_message`. */
