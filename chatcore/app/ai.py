@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 from chatcore.ai.calls import Provider
 from chatcore.ai.ledger.service import Ledger
 from chatcore.ai.ledger.store import MongoLedgerStore
+from chatcore.ai.prompts.records import Change
 from chatcore.ai.prompts.runtime import Runtimes
 from chatcore.ai.prompts.service import POLL_SECONDS, Prompts
 from chatcore.ai.prompts.shipped import shipped
+from chatcore.ai.prompts.states import Move
 from chatcore.ai.prompts.store import MongoPromptStore
 from chatcore.ai.provider.breaker import Breaker
 from chatcore.ai.provider.budget import Budget
@@ -28,7 +30,11 @@ from chatcore.ai.provider.rungs import (
     Rung,
 )
 from chatcore.ai.provider.store import MongoBudgetStore
+from chatcore.ai.replay import Replay
 from chatcore.app.keys import Keys
+from chatcore.audit.chain import Deed
+from chatcore.audit.service import Audit
+from chatcore.audit.store import MongoAuditStore
 from chatcore.background import Background
 from chatcore.embedded.models import EmbeddedModels, SharedModels
 from chatcore.metrics import Metrics
@@ -36,6 +42,7 @@ from chatcore.mongo import Mongo
 from chatcore.settings import Settings
 from chatcore.vault.service import Vault
 
+COMMAND_LINE: Final = "command-line"
 OPENAI_URL: Final = "https://api.openai.com/v1"
 
 
@@ -46,7 +53,7 @@ class Ai:
     models: Models
     ledger: Ledger
     prompts: Prompts
-    runtimes: Runtimes
+    replay: Replay
     embedded: EmbeddedModels | SharedModels | None
 
     async def start_models(self) -> None:
@@ -89,8 +96,19 @@ def compose_ai(
         shipped=shipped(),
         runtimes=runtimes,
     )
-    prompts = Prompts(MongoPromptStore(db), shipped(), runtimes=runtimes)
-    return Ai(models, ledger, prompts, runtimes, embedded)
+    prompts = make_prompts(mongo, keys, runtimes)
+    return Ai(models, ledger, prompts, Replay(ledger, models, prompts), embedded)
+
+
+def make_prompts(mongo: Mongo, keys: Keys, runtimes: Runtimes | None = None) -> Prompts:
+    """Every move of a version is one transaction with its line in the audit."""
+    audit = Audit(MongoAuditStore(mongo.database), keys.audit)
+
+    def audited(move: Move, action: str) -> Sequence[Change]:
+        facts: dict[str, str | int | float | bool] = {"report": move.report, "share": move.share}
+        return [audit.appended(Deed(move.by or COMMAND_LINE, action, move.version_id, move.at, facts))]
+
+    return Prompts(MongoPromptStore(mongo.database), shipped(), runtimes=runtimes or Runtimes(), audited=audited)
 
 
 def why_disabled(settings: Settings) -> str:
@@ -123,7 +141,7 @@ def describe_models(settings: Settings) -> str:
 def _embedded(settings: Settings, *, shared: bool) -> EmbeddedModels | SharedModels | None:
     if not has_embedded_models():
         return None
-    return SharedModels(settings.chatcore_home) if shared else EmbeddedModels(settings.chatcore_home)
+    return SharedModels(settings.chatcore_home) if shared else EmbeddedModels(settings.chatcore_home, shared=True)
 
 
 def _rungs(settings: Settings, embedded: Endpoint | None, metrics: Metrics) -> Sequence[Rung]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from chatcore.cli import models, users, web
+from chatcore.cli import decisions, models, prompts, users, web
 
 app = typer.Typer(
     name="chatcore",
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 app.add_typer(users.app, name="users")
 app.add_typer(models.app, name="models")
+app.add_typer(prompts.app, name="prompts")
+app.add_typer(decisions.app, name="decisions")
 app.add_typer(web.app, name="web")
 
 Url = Annotated[str, typer.Option("--url", help="The server. Default: CHATCORE_URL.", show_default=False)]

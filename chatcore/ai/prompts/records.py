@@ -1,6 +1,6 @@
 """What the prompts need of their store."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,12 +13,12 @@ Change = Callable[[Any, Sequence[Any]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An evaluation run, as the workbench wrote it into `eval_runs`."""
+    """An evaluation run, as the workbench wrote it into `eval_runs`: `prompt` is the version it was about, which is
+    the run's parameter of that name."""
 
     report_id: str
     status: str
     prompt: str
-    facts: Mapping[str, Any]
 
 
 class PromptStore(Protocol):

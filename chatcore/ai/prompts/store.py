@@ -1,5 +1,6 @@
 """Prompt versions and their standings in MongoDB (`prompt_versions`, `prompt_standings`), and their twin in memory."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -143,5 +144,6 @@ def _standing(row: Document) -> Standing:
 def _report(row: Document | None) -> Report | None:
     if row is None:
         return None
-    facts = {name: value for name, value in row.items() if isinstance(value, str | int | float | bool)}
-    return Report(str(row["_id"]), str(row.get("status", "")), str(row.get("prompt", "")), facts)
+    told = json.loads(row["record"]) if "record" in row else row  # the workbench keeps its record as one JSON text
+    prompt = (told.get("parameters") or {}).get("prompt") or told.get("prompt") or ""
+    return Report(str(row["_id"]), str(told.get("status", "")), str(prompt))
