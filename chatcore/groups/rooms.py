@@ -87,14 +87,16 @@ class Rooms:
         members = {member.user_id: member for member in await self._store.members_of(group_id)}
         room = Room(record, members)
         seq, head = record.checkpoint_seq, Head()
-        recent = await self._journal.window(group_id, max(0, seq - LAST_MESSAGE_ROWS), seq)
-        while recent:
-            for row in recent:
+        after, up_to = max(0, seq - LAST_MESSAGE_ROWS), seq + LOAD_ROWS
+        while True:
+            for row in await self._journal.window(group_id, after, up_to):
                 head = Head(row.seq, row.n, row.p)
                 if row.seq > seq:
                     self._replay(room, row)
                 self.note(room, row, replay=row.seq > seq)
-            recent = await self._journal.window(group_id, head.seq, head.seq + LOAD_ROWS)
+            if head.seq < up_to:
+                break
+            after, up_to = up_to, up_to + LOAD_ROWS
         if room.outdated:
             await self._read_record(room)
         self._rooms[group_id] = room

@@ -14,6 +14,7 @@ from pymongo.write_concern import WriteConcern
 from chatcore.contract.groups import GroupSettings
 from chatcore.errors import Banned, Conflict
 from chatcore.groups.records import BanRecord, GroupRecord, InviteRecord, MemberRecord, Move
+from chatcore.identity.batches import Batches
 from chatcore.journal.rows import Change, Row
 from chatcore.mongo import Index, translate_errors
 
@@ -26,6 +27,7 @@ INDEXES = (
     Index("groups", (("openName", 1),)),
     Index("groups", (("movedAt", 1),)),
     Index("groups", (("isActive", 1),)),
+    Index("groups", (("settings.retention_days", 1),)),
 )
 Document = dict[str, Any]
 
@@ -50,6 +52,11 @@ class GroupStore(Protocol):
         """Groups whose move was told at that moment of the store's clock, or later."""
         ...
 
+    async def with_retention(self) -> list[tuple[str, int]]:
+        """Groups that keep messages for some days only, and up to which log position that was seen to already."""
+        ...
+
+    async def save_expired(self, group_id: str, seq: int) -> None: ...
     async def deleted(self) -> list[GroupRecord]:
         """Groups marked deleted whose content is not erased yet."""
         ...
@@ -89,6 +96,7 @@ class MongoGroupStore:
         self._members = database["members"]
         self._bans = database["bans"]
         self._invites = database["invites"]
+        self._look_ups: Batches[str, list[str]] = Batches(self._group_ids)
 
     @translate_errors
     async def find(self, group_id: str) -> GroupRecord | None:
@@ -99,10 +107,17 @@ class MongoGroupStore:
     async def members_of(self, group_id: str) -> list[MemberRecord]:
         return [_member(row) for row in await self._members.find({"groupId": ObjectId(group_id)}).to_list()]
 
-    @translate_errors
     async def group_ids_of(self, user_id: str) -> list[str]:
-        rows = await self._members.find({"userId": user_id}, {"groupId": 1}).to_list()
-        return [str(row["groupId"]) for row in rows]
+        """Many who arrive at once are looked up together."""
+        return await self._look_ups.do(user_id)
+
+    @translate_errors
+    async def _group_ids(self, user_ids: Sequence[str]) -> list[list[str]]:
+        found: dict[str, list[str]] = {user_id: [] for user_id in user_ids}
+        wanted = {"userId": {"$in": list(found)}} if len(found) > 1 else {"userId": user_ids[0]}
+        for row in await self._members.find(wanted, {"groupId": 1, "userId": 1}).to_list():
+            found[row["userId"]].append(str(row["groupId"]))
+        return [found[user_id] for user_id in user_ids]
 
     @translate_errors
     async def find_open(self, prefix: str, limit: int) -> list[GroupRecord]:
@@ -127,6 +142,15 @@ class MongoGroupStore:
     async def moves_since(self, moment: datetime) -> list[Move]:
         found = self._groups.find({"movedAt": {"$gte": moment}}, {"movedSeq": 1, "movedAt": 1})
         return [Move(str(row["_id"]), row["movedSeq"], row["movedAt"]) for row in await found.to_list()]
+
+    @translate_errors
+    async def with_retention(self) -> list[tuple[str, int]]:
+        found = self._groups.find({"settings.retention_days": {"$gte": 1}}, {"expiredSeq": 1})
+        return [(str(row["_id"]), row.get("expiredSeq", 0)) for row in await found.to_list()]
+
+    @translate_errors
+    async def save_expired(self, group_id: str, seq: int) -> None:
+        await self._groups.update_one({"_id": ObjectId(group_id)}, {"$max": {"expiredSeq": seq}})
 
     @translate_errors
     async def deleted(self) -> list[GroupRecord]:
@@ -326,6 +350,7 @@ class MemoryGroupStore:
     def __init__(self) -> None:
         self._groups: dict[str, GroupRecord] = {}
         self._moves: dict[str, Move] = {}
+        self._expired: dict[str, int] = {}
         self._members: dict[tuple[str, str], MemberRecord] = {}
         self._bans: dict[tuple[str, str], BanRecord] = {}
         self._invites: dict[str, InviteRecord] = {}
@@ -358,6 +383,13 @@ class MemoryGroupStore:
 
     async def moves_since(self, moment: datetime) -> list[Move]:
         return [move for move in self._moves.values() if move.at >= moment]
+
+    async def with_retention(self) -> list[tuple[str, int]]:
+        kept = [group.id for group in self._groups.values() if group.settings.retention_days]
+        return [(group_id, self._expired.get(group_id, 0)) for group_id in kept]
+
+    async def save_expired(self, group_id: str, seq: int) -> None:
+        self._expired[group_id] = max(seq, self._expired.get(group_id, 0))
 
     async def deleted(self) -> list[GroupRecord]:
         return [replace(group) for group in self._groups.values() if not group.is_active]

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from chatcore.errors import Unavailable
@@ -20,12 +21,20 @@ R = TypeVar("R")
 class Batches(Generic[T, R]):
     """What queues while one batch is under way goes together in the next. An item never waits for others to come.
 
-    `work` gets the items in order and answers as many results, in order.
+    `work` gets the items in order and answers as many results, in order. After each batch `rest_seconds` pass before
+    the next, unless somebody flushes: for work that may wait while others need the database.
     """
 
-    def __init__(self, work: Callable[[Sequence[T]], Awaitable[Sequence[R]]], max_batch: int = MAX_BATCH):
+    def __init__(
+        self,
+        work: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
+        max_batch: int = MAX_BATCH,
+        rest_seconds: float = 0.0,
+    ):
         self._work = work
         self._max_batch = max_batch
+        self._rest_seconds = rest_seconds
+        self._hurry = asyncio.Event()
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -40,6 +49,7 @@ class Batches(Generic[T, R]):
     async def flush(self) -> None:
         """Return when all that was queued before this call has been tried."""
         if self._task is not None:
+            self._hurry.set()
             await asyncio.wait([self._task])
 
     def _enqueue(self, item: T) -> asyncio.Future[R]:
@@ -56,8 +66,16 @@ class Batches(Generic[T, R]):
             while self._waiting:
                 size = min(self._max_batch, len(self._waiting))
                 await self._run([self._waiting.popleft() for _ in range(size)])
+                if self._rest_seconds and not self._hurry.is_set():
+                    await self._rest()
         finally:
             self._task = None
+            self._hurry.clear()
+
+    async def _rest(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._rest_seconds):
+                await self._hurry.wait()
 
     async def _run(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
         try:

@@ -1,5 +1,6 @@
 """Who is who: people by id, and by the beginning of a name."""
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -67,11 +68,11 @@ class Directory:
         self._entries.pop(user_id, None)
 
     async def _entries_of(self, user_ids: Iterable[str]) -> dict[str, _Entry]:
-        """With one query at most."""
+        """With one query at most, which may serve others too."""
         found = {user_id: entry for user_id in user_ids if (entry := self._fresh(user_id))}
         unknown = [user_id for user_id in user_ids if user_id not in found]
         if unknown:
-            read = await self._read(unknown)
+            read = await asyncio.gather(*map(self._reads.do, unknown))
             found |= {record.user_id: _Entry(record, record.card(), self._clock()) for record in read if record}
         return found
 

@@ -20,8 +20,10 @@ KEPT: Final = timedelta(days=1, seconds=MAX_SESSION_SECONDS + GRACE_SECONDS)
 KEPT_RENEWABLE: Final = timedelta(days=7)  # an idle session whose issuer can still renew it stays listed
 TOUCH_SECONDS: Final = 300.0
 CAPACITY: Final = 20_000
-# An update of a session costs the embedded database 1 ms, and what comes next waits for the whole batch.
+# An update of a session costs the embedded database 1 ms, and what comes next waits for the whole batch. So those who
+# come in together are looked up first, and written down in the seconds after.
 MAX_BATCH: Final = 50
+REST_SECONDS: Final = 0.25
 MAX_USER_AGENT: Final = 256
 _MOBILE: Final = ("mobile", "android", "iphone", "ipad", "okhttp", "expo", "cfnetwork", "dart")
 
@@ -51,7 +53,7 @@ class Sessions:
         self._process_id = secrets.token_hex(12)
         self._live: dict[str, _Live] = {}
         self._written: OrderedDict[str, datetime] = OrderedDict()
-        self._writes: Batches[SessionRecord, None] = Batches(self._write, MAX_BATCH)
+        self._writes: Batches[SessionRecord, None] = Batches(self._write, MAX_BATCH, REST_SECONDS)
         self._new: set[str] = set()
 
     def used(self, claims: Claims, connection: Connection) -> None:

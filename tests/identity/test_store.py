@@ -146,6 +146,26 @@ async def test_a_session_that_moved_to_another_process_is_not_set_offline_by_the
     assert (await store.sessions_of("ada", NOON))[0].status == "offline"
 
 
+async def test_sessions_that_change_together_each_become_what_was_said_of_them(store: IdentityStore) -> None:
+    await store.insert_sessions([session(number) for number in range(1, 6)])
+    late = LATER + timedelta(seconds=5)
+    await store.update_sessions(
+        [
+            session(1, process_id="p2", last_activity=LATER),
+            session(2, process_id="p2", last_activity=LATER),
+            session(3, process_id="p2", last_activity=late),
+            session(4, status="offline", last_activity=LATER),
+            session(5, process_id="p2", status="offline", last_activity=LATER),  # is at another process by now
+        ]
+    )
+    await store.renew_process("p1", late + timedelta(days=1))
+    await store.renew_process("p2", late + timedelta(days=1))
+    rows = {row.session_id[-1]: row for row in await store.sessions_of("ada", NOON)}
+    assert [rows[key].process_id for key in "12345"] == ["p2", "p2", "p2", "p1", "p1"]
+    assert [rows[key].status for key in "12345"] == ["online", "online", "online", "offline", "online"]
+    assert [rows[key].last_activity for key in "12345"] == [LATER, LATER, late, LATER, NOON]
+
+
 async def test_the_end_of_a_session_row_never_moves_back(store: IdentityStore) -> None:
     await store.insert_sessions([session(1)])
     await store.update_sessions([session(1, expires_at=NOON)])

@@ -14,6 +14,7 @@ from chatcore.app import Core, open_core
 from chatcore.contract.groups import CreateGroup, GroupPath
 from chatcore.contract.messages import SendMessage
 from chatcore.contract.people import User
+from chatcore.groups import rooms
 from chatcore.groups.follower import Follower
 from chatcore.groups.store import MongoGroupStore
 from chatcore.ports import Caller
@@ -133,3 +134,36 @@ async def test_the_recheck_costs_nothing_while_nothing_is_in_doubt(core: Core) -
     await core.writer.recheck()
     await core.rooms.checkpoint(datetime.now(UTC))
     assert COUNTED.seen == {}
+
+
+async def test_many_who_arrive_at_once_are_looked_up_together(core: Core) -> None:
+    group_id = await group_of(core, *(f"guest-{number}" for number in range(12)))
+    COUNTED.seen.clear()
+    groups = core.services.groups
+    found = await asyncio.gather(*(groups.rooms_of(f"guest-{number}") for number in range(12)))
+    assert [[room.id for room in mine] for mine in found] == [[group_id]] * 12
+    assert COUNTED.reads() <= 2
+
+
+async def test_a_group_is_loaded_with_three_reads(core: Core) -> None:
+    group_id = await group_of(core, "ana", "ben")
+    await send(core, group_id, "ana", 1)
+    before = core.rooms.head(group_id)
+    core.rooms.drop(group_id)
+    COUNTED.seen.clear()
+    await core.rooms.load(group_id)
+    assert core.rooms.head(group_id) == before
+    assert COUNTED.seen == {"find": 3}
+
+
+async def test_a_log_longer_than_one_window_is_loaded_to_its_end(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "LOAD_ROWS", 3)
+    group_id = await group_of(core, "ana", "ben")
+    for number in range(5):
+        await send(core, group_id, "ana", number)
+    before = core.rooms.head(group_id)
+    core.rooms.drop(group_id)
+    room = await core.rooms.load(group_id)
+    assert core.rooms.head(group_id) == before
+    assert room.last_message is not None
+    assert room.last_message.seq == before.seq
