@@ -22,6 +22,7 @@ class KillableServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = int(probe.getsockname()[1])
+        self.home = folder / "home"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -35,7 +36,7 @@ class KillableServer:
                 [sys.executable, str(ROOT / "server.py")],
                 cwd=self._folder,
                 env=clean_environment(
-                    CHATCORE_HOME=str(self._folder / "home"), PORT=str(self._port), LOG_LEVEL="error", RATE_LIMITS="off"
+                    CHATCORE_HOME=str(self.home), PORT=str(self._port), LOG_LEVEL="error", RATE_LIMITS="off"
                 ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -67,3 +68,16 @@ class KillableServer:
                 self._process.wait(20)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+    def add_account(self, name: str, password: str, *roles: str) -> None:
+        """As an operator does it, beside the running server."""
+        options = [word for role in roles for word in ("--role", role)]
+        subprocess.run(
+            [sys.executable, "-m", "chatcore", "users", "add", name, *options],
+            cwd=self._folder,
+            env=clean_environment(CHATCORE_HOME=str(self.home)),
+            input=f"{password}\n".encode(),
+            capture_output=True,
+            timeout=START_SECONDS,
+            check=True,
+        )

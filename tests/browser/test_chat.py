@@ -103,7 +103,7 @@ def test_unread_messages_are_counted_and_reading_clears_them(visit: Visit, api: 
 
 def test_mentions_are_offered_and_stand_out(visit: Visit, api: Api) -> None:
     ana, ben, _ = pair(visit, api)
-    ana.page.wait_for_function("document.querySelector('.head-words small').textContent.includes('2 members')")
+    expect(ana.page.locator(".head-words")).to_contain_text("2 members")
     ana.composer.press_sequentially("look @be")
     expect(ana.page.get_by_role("option")).to_have_count(1)
     ana.composer.press("Enter")

@@ -1,0 +1,74 @@
+"""Pictures and files on the page."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.visitor import Api, Visitor, unique
+
+Image = pytest.importorskip("PIL.Image", reason="the extra media is not installed")
+Visit = Callable[..., Visitor]
+
+
+def picture(width: int = 640, height: int = 400) -> bytes:
+    out = BytesIO()
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_picture_goes_from_one_page_to_the_other_and_opens_large(visit: Visit, api: Api) -> None:
+    ana, ben = unique("ana"), unique("ben")
+    group_id = api.group(ana, ben)
+    one, other = visit(ana), visit(ben)
+    one.opens(group_id)
+    other.opens(group_id)
+    one.page.locator("input[type=file]").set_input_files(
+        {"name": "garden.png", "mimeType": "image/png", "buffer": picture()}
+    )
+    expect(one.page.locator(".attached-one img")).to_be_visible()
+    expect(one.page.locator(".attached-one progress")).to_have_count(0)
+    expect(one.page.locator(".attached-one")).not_to_contain_text("Being checked")
+    one.writes("The beans, this morning")
+    message = other.sees("The beans, this morning")
+    image = message.locator(".picture img")
+    expect(image).to_be_visible()
+    assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 100
+    message.locator(".picture").click()
+    expect(other.page.locator(".large img")).to_be_visible()
+    assert other.page.locator(".large img").evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 640
+    one.page.reload()
+    expect(one.sees("The beans, this morning").locator(".picture img")).to_be_visible()
+
+
+def test_a_file_is_downloaded_as_it_was(visit: Visit, api: Api, tmp_path: Path) -> None:
+    ana = unique("ana")
+    group_id = api.group(ana)
+    visitor = visit(ana)
+    visitor.opens(group_id)
+    body = b"one,two\n1,2\n" * 400
+    visitor.page.locator("input[type=file]").set_input_files(
+        {"name": "harvest.csv", "mimeType": "text/csv", "buffer": body}
+    )
+    expect(visitor.page.locator(".attached-one progress")).to_have_count(0)
+    expect(visitor.page.locator(".attached-one")).not_to_contain_text("Being checked")
+    visitor.page.get_by_role("button", name="Send", exact=True).click()
+    with visitor.page.expect_download() as started:
+        visitor.page.get_by_role("button", name="Download harvest.csv").click()
+    started.value.save_as(tmp_path / "got.csv")
+    assert started.value.suggested_filename == "harvest.csv"
+    assert (tmp_path / "got.csv").read_bytes() == body
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(visit: Visit, api: Api) -> None:
+    ana = unique("ana")
+    group_id = api.group(ana)
+    visitor = visit(ana)
+    visitor.opens(group_id)
+    visitor.page.locator("input[type=file]").set_input_files(
+        {"name": "film.bin", "mimeType": "application/octet-stream", "buffer": b"x" * (10 * 1024 * 1024 + 1)}
+    )
+    expect(visitor.page.locator(".notice")).to_contain_text("film.bin is larger than")
+    expect(visitor.page.locator(".attached-one")).to_have_count(0)
