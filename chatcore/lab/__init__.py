@@ -1,6 +1,51 @@
-"""The workbench: all that a notebook or a pipeline may import of chatcore."""
+"""The workbench: all that a notebook or a pipeline may import of chatcore.
+
+from chatcore import lab
+run = lab.start(globals())
+chat = lab.live_chat()
+log = lab.replay(lab.conversations(), into=chat)
+run.record("lost", log.violations.lost, at_most=0)
+run.gate()
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from chatcore.lab.datasets import Dataset, Sample, Turn, conversations, dataset
 from chatcore.lab.runs import Run, start
 
-__all__ = ["Dataset", "Run", "Sample", "Turn", "conversations", "dataset", "start"]
+if TYPE_CHECKING:
+    from chatcore.lab import statistics
+    from chatcore.lab.live import LiveChat, live_chat
+    from chatcore.lab.replaying import ReplayLog, replay
+
+__all__ = [
+    "Dataset",
+    "LiveChat",
+    "ReplayLog",
+    "Run",
+    "Sample",
+    "Turn",
+    "conversations",
+    "dataset",
+    "live_chat",
+    "replay",
+    "start",
+    "statistics",
+]
+
+# Loaded at the first use of a name: the server and scipy take a second each.
+_PLACES = {
+    "LiveChat": "live",
+    "ReplayLog": "replaying",
+    "live_chat": "live",
+    "replay": "replaying",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "statistics":
+        return import_module(f"{__name__}.statistics")
+    if name not in _PLACES:
+        raise AttributeError(f"chatcore.lab has no {name}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
