@@ -20,11 +20,13 @@ from chatcore.ai.prompts.store import MemoryPromptStore
 from chatcore.ai.provider.budget import Budget
 from chatcore.ai.provider.models import Models
 from chatcore.ai.provider.store import MemoryBudgetStore
+from chatcore.ai.search.records import Space
+from chatcore.ai.search.store import MemorySearchStore
 from chatcore.ai.suggestions.store import MemorySuggestionStore
 from chatcore.api import Services
 from chatcore.app.flows import compose_flows
 from chatcore.app.moderation import compose_moderation
-from chatcore.app.search import Switches
+from chatcore.app.search import Switches, compose_search
 from chatcore.audit.service import Audit
 from chatcore.audit.store import MemoryAuditStore
 from chatcore.background import Background
@@ -200,15 +202,21 @@ class Household:
         identity.on_erase(self.ledger.erase_user)
         self.conversations = MemberView(journal=journal, groups=groups, rendering=rendering)
         self.suggestion_store, self.analysis_store = MemorySuggestionStore(), MemoryAnalysisStore()
+        self.prompted = Prompted(
+            models=self.models, prompts=self.prompts, ledger=self.ledger, background=self.background
+        )  # fmt: skip
         self.flows = compose_flows(
-            conversations=self.conversations,
-            prompted=Prompted(
-                models=self.models, prompts=self.prompts, ledger=self.ledger, background=self.background
-            ),
+            conversations=self.conversations, prompted=self.prompted,
             ledger=self.ledger, suggestion_store=self.suggestion_store, vault=self.vault, fanout=fanout,
             groups=groups, identity=identity, uses_ai=Switches(rooms, identity).person, clock=clock,
             timeout_seconds=8, analysis_store=self.analysis_store, background=self.background, messages=messages,
             secret=secret, models="models of the test",
+        )  # fmt: skip
+        self.search_store = MemorySearchStore(self.journal)
+        self.search = compose_search(
+            store=self.search_store, space=Space(self.models.embedding_space), vault=self.vault, rooms=rooms,
+            identity=identity, groups=groups, messages=messages, conversations=self.conversations,
+            models=self.models, prompted=self.prompted, ledger=self.ledger,
         )  # fmt: skip
         attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
         self.services = Services(
@@ -216,7 +224,7 @@ class Household:
             reading=reading, responses=responses, attachments=attachments,
             moderation=self.moderation.moderation, reviews=self.moderation.reviews,
             ai_admin=AiAdmin(self.ledger, self.prompts),
-            suggestions=self.flows.suggestions, analysis=self.flows.analysis,
+            suggestions=self.flows.suggestions, analysis=self.flows.analysis, search=self.search.search,
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:
@@ -226,6 +234,7 @@ class Household:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.background.drain(5)
+        await self.search.close()
         self.media_folder.cleanup()
 
     def pass_hours(self, hours: float) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from chatcore.ai.admin import AiAdmin
 from chatcore.ai.analysis.service import Analysis
+from chatcore.ai.search.service import Search
 from chatcore.ai.suggestions.service import Suggestions
 from chatcore.contract.base import Empty, Shape
 from chatcore.errors import ChatError, Conflict, Forbidden, MessageEmpty, MessageTooLong, NotFound
@@ -46,6 +47,7 @@ class Services:
     ai_admin: AiAdmin
     suggestions: Suggestions
     analysis: Analysis
+    search: Search
 
 
 Answer = Callable[[Services, Caller, Any], Awaitable[Shape]]

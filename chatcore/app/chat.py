@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from chatcore.ai.admin import AiAdmin
-from chatcore.ai.flows.prompted import Prompted
 from chatcore.ai.analysis.store import MongoAnalysisStore
+from chatcore.ai.flows.prompted import Prompted
 from chatcore.ai.suggestions.store import MongoSuggestionStore
 from chatcore.api import COMMANDS, Services
 from chatcore.app.ai import compose_ai, describe_models
@@ -13,7 +13,7 @@ from chatcore.app.flows import compose_flows
 from chatcore.app.keys import Keys
 from chatcore.app.media import make_media
 from chatcore.app.moderation import live_moderation
-from chatcore.app.search import Switches
+from chatcore.app.search import Switches, live_search
 from chatcore.app.sign_in import local_accounts, local_issuer, verifier
 from chatcore.background import Background
 from chatcore.embedded.database import EmbeddedDatabase
@@ -215,6 +215,19 @@ def compose(
         clock=_now,
         timeout_seconds=settings.ai_timeout_seconds,
     )
+    search = live_search(
+        settings,
+        mongo,
+        ai.models,
+        vault=vault,
+        rooms=rooms,
+        identity=identity,
+        groups=groups,
+        messages=messages,
+        conversations=conversations,
+        prompted=prompted,
+        ledger=ai.ledger,
+    )
     services = Services(
         identity=identity,
         groups=groups,
@@ -229,6 +242,7 @@ def compose(
         ai_admin=AiAdmin(ai.ledger, ai.prompts),
         suggestions=flows.suggestions,
         analysis=flows.analysis,
+        search=search.search,
     )
     return Core(
         settings=settings,
@@ -247,6 +261,7 @@ def compose(
         relay=relay,
         ai=ai,
         flows=flows,
+        search=search,
         moderation=moderation,
     )
 

@@ -8,6 +8,7 @@ from chatcore.api import Services
 from chatcore.app.ai import Ai, why_disabled
 from chatcore.app.flows import Flows
 from chatcore.app.moderation import ModerationParts
+from chatcore.app.search import SearchParts
 from chatcore.background import Background
 from chatcore.embedded.database import EmbeddedDatabase
 from chatcore.groups.follower import FOLLOW_SECONDS, Follower
@@ -51,6 +52,7 @@ class Core:
     relay: Relay | None
     ai: Ai
     flows: Flows
+    search: SearchParts
     moderation: ModerationParts
 
     async def settle(self) -> None:
@@ -85,6 +87,7 @@ class Core:
         if self.database is not None:
             background.every(BROKEN_SECONDS, "database-check", self.restart_broken_database)
         self.ai.start_chores(background)
+        self.search.start(background)
         self.moderation.start_chores(background)
         if not why_disabled(self.settings):
             background.spawn("warm-flows", self.flows.warm())

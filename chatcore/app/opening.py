@@ -57,6 +57,7 @@ async def open_core(
         if core.accounts is not None:
             stack.callback(core.accounts.close)
         stack.push_async_callback(core.background.drain, COMMIT_DEADLINE_SECONDS)
+        stack.push_async_callback(core.search.close)
         stack.push_async_callback(core.services.attachments.media.objects.close)
         await core.services.identity.start()
         await core.ai.prompts.start()

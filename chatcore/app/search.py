@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chatcore.ai.flows.prompted import Prompted
+from chatcore.ai.provider.models import Models
 from chatcore.ai.search.ask import Ask
 from chatcore.ai.search.atlas import AtlasVectors
 from chatcore.ai.search.door import Door
@@ -23,6 +24,8 @@ from chatcore.groups.service import Groups
 from chatcore.identity.service import Identity
 from chatcore.messages.context import MemberView
 from chatcore.messages.service import Messages
+from chatcore.mongo import Mongo
+from chatcore.settings import Settings
 from chatcore.vault.service import Vault
 
 if TYPE_CHECKING:
@@ -97,6 +100,38 @@ def compose_search(
     groups.on_erase(_eraser(store, door))
     asking = Ask(conversations, retrieval, prompted, user_ai=switches.person)
     return SearchParts(Search(conversations, retrieval, asking, ledger), embedder, door)
+
+
+def live_search(
+    settings: Settings,
+    mongo: Mongo,
+    models: Models,
+    *,
+    vault: Vault,
+    rooms: Rooms,
+    identity: Identity,
+    groups: Groups,
+    messages: Messages,
+    conversations: MemberView,
+    prompted: Prompted,
+    ledger: Records,
+) -> SearchParts:
+    """On the database, with its own vector search where it has one and the settings let it see the vectors."""
+    in_database = mongo.abilities.vector_search and settings.vectors_in_clear
+    return compose_search(
+        store=MongoSearchStore(mongo.database),
+        space=Space(models.embedding_space, settings.vectors_in_clear),
+        vault=vault,
+        rooms=rooms,
+        identity=identity,
+        groups=groups,
+        messages=messages,
+        conversations=conversations,
+        models=models,
+        prompted=prompted,
+        ledger=ledger,
+        atlas_index=settings.vector_index_name if in_database else "",
+    )
 
 
 def _library(store: SearchStore, space: Space, vault: Vault, atlas_index: str) -> "Library":

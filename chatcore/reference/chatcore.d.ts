@@ -1262,6 +1262,7 @@ export interface SearchResult {
 /** Best first. `incomplete`: some groups are still being read into memory; ask again in a moment for all of them. */
 export interface SearchResults {
   results: SearchResult[];
+  /** Some groups are still being read into memory: ask again in a moment for all of them. */
   incomplete: boolean;
   /** Finds the answer in the ledger of decisions. */
   decisionId: string;

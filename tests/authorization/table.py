@@ -178,7 +178,7 @@ COMMAND_ROWS: Final[tuple[Row, ...]] = (
     Row("read_audit", anybody("access_denied")),
     Row("search_messages", members(), {"query": "hello", "groupId": "{group}"}, case="one-group"),
     Row("search_messages", anybody(), {"query": "hello"}, case="all-of-ones-own"),
-    Row("ask_group", members(), {"question": "Who said hello?", "groupId": "{group}"}),
+    Row("ask_group", members(**NO_MODELS), {"question": "Who said hello?", "groupId": "{group}"}),
     Row("erase_me", anybody()),
 )
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from chatcore.ai.calls import Called, Purpose, Served
-from chatcore.ai.flows.prompted import Prompted
 from chatcore.ai.search.records import Space
 from chatcore.ai.search.store import MemorySearchStore
 from chatcore.ai.search.vectors import Status
@@ -73,13 +72,10 @@ class SearchHouse(Household):
         self.few_words.model = model
         self.space = Space(model, in_clear)
         self.services.messages.changes._listeners.clear()
-        prompted = Prompted(
-            models=self.models, prompts=self.prompts, ledger=self.ledger, background=self.background
-        )  # fmt: skip
-        self.parts = compose_search(
+        self.search = compose_search(
             store=self.search_store, space=self.space, vault=self.vault, rooms=self.rooms, identity=self.identity,
             groups=self.services.groups, messages=self.services.messages, conversations=self.conversations,
-            models=self.few_words, prompted=prompted, ledger=self.ledger,
+            models=self.few_words, prompted=self.prompted, ledger=self.ledger,
         )  # fmt: skip
 
     async def group(self, *args: Any, **fields: Any) -> str:
@@ -91,10 +87,10 @@ class SearchHouse(Household):
         await self.services.identity.update_me(caller, UpdateMe(settings=UserSettingsChange(ai=False)))
 
     async def works(self) -> None:
-        assert self.parts.embedder is not None
-        self.parts.embedder._pause = _at_once
-        await self.parts.embedder.wake_all()
-        await self.parts.embedder.drain()
+        assert self.search.embedder is not None
+        self.search.embedder._pause = _at_once
+        await self.search.embedder.wake_all()
+        await self.search.embedder.drain()
 
     async def finds(self, caller: Caller, query: str, group_id: str | None = None, limit: int = 20) -> list[str]:
         """The contents found, best first."""
@@ -102,7 +98,7 @@ class SearchHouse(Household):
 
     async def searches(self, caller: Caller, query: str, group_id: str | None = None, limit: int = 20) -> SearchResults:
         request = SearchMessages(query=query, group_id=group_id, limit=limit)
-        return await self.parts.search.search(caller, request)
+        return await self.search.search.search(caller, request)
 
     async def vectors(self, group_id: str) -> dict[int, str]:
         """Log positions whose messages have a vector that fits them, with its model."""
@@ -114,11 +110,10 @@ class SearchHouse(Household):
         }
 
     def in_memory(self) -> Status:
-        library = self.parts.door.known
+        library = self.search.door.known
         return library.status() if library is not None else Status("none")
 
     async def __aexit__(self, *args: Any) -> None:
-        await self.parts.close()
         await super().__aexit__(*args)
 
 

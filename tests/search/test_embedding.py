@@ -36,12 +36,12 @@ async def test_a_change_wakes_the_worker_and_a_deletion_needs_no_model(house: Se
     (ana,) = house.people("ana")
     group = await house.group(ana)
     await house.works()
-    assert house.parts.embedder is not None
+    assert house.search.embedder is not None
     sent = await house.sends(ana, group, "rain")
-    assert len(house.parts.embedder) == 1
-    await house.parts.embedder.drain()
+    assert len(house.search.embedder) == 1
+    await house.search.embedder.drain()
     await deletes(house, ana, group, sent.message_id)
-    assert len(house.parts.embedder) == 0
+    assert len(house.search.embedder) == 0
 
 
 async def test_nothing_is_embedded_twice(house: SearchHouse) -> None:
@@ -101,9 +101,9 @@ async def test_after_an_outage_of_the_models_all_is_made_up_for(house: SearchHou
     await house.works()
     assert await house.vectors(group) == {}
     house.few_words.down = False
-    assert house.parts.embedder is not None
-    assert len(house.parts.embedder) == 1
-    await house.parts.embedder.drain()
+    assert house.search.embedder is not None
+    assert len(house.search.embedder) == 1
+    await house.search.embedder.drain()
     assert sorted(await house.vectors(group)) == [one.seq for one in sent]
 
 
@@ -127,7 +127,7 @@ async def test_another_model_makes_all_vectors_anew_and_spaces_never_mix(house: 
     assert await house.finds(ana, "umbrella", group) == []
     await house.works()
     assert await house.vectors(group) == {one.seq: "another-model" for one in sent}
-    house.parts.door._library = None
+    house.search.door._library = None
     assert await house.finds(ana, "umbrella", group) == ["rain"]
 
 
@@ -158,8 +158,8 @@ async def test_an_answer_of_another_model_is_not_kept(house: SearchHouse) -> Non
         called = await embed(*given, **more)
         return replace(called, served=replace(called.served, model="smaller-model"))
 
-    assert house.parts.embedder is not None
-    house.parts.embedder._models = type("Ladder", (), {"embed": staticmethod(fallen_back)})()
+    assert house.search.embedder is not None
+    house.search.embedder._models = type("Ladder", (), {"embed": staticmethod(fallen_back)})()
     await house.works()
     assert await house.vectors(group) == {}
 

@@ -111,7 +111,7 @@ async def test_a_deleted_message_is_never_found_also_not_by_an_index_that_does_n
     await house.works()
     assert await house.finds(ana, "storm", group) == ["storm"]
     await deletes(house, ana, group, sent.message_id)
-    library = house.parts.door.known
+    library = house.search.door.known
     assert library is not None
     library._shelves[group].seq += 100  # as a process would be that had not heard
     for query in ("storm", "umbrella"):
@@ -150,11 +150,11 @@ async def test_vectors_that_another_process_made_are_found_after_a_moment(house:
     group = await house.group(ana)
     await house.sends(ana, group, "an automobile")
     assert await house.finds(ana, "drive", group) == []
-    library = house.parts.door.known
+    library = house.search.door.known
     assert library is not None
-    house.parts.door._library = None
+    house.search.door._library = None
     await house.works()  # by a process that knows nothing of this one's library
-    house.parts.door._library = library
+    house.search.door._library = library
     library._shelves[group].look_at = 0.0
     assert await house.finds(ana, "drive", group) == ["an automobile"]
 
@@ -170,7 +170,7 @@ async def test_while_no_model_answers_the_words_are_enough(house: SearchHouse) -
     assert (answer.provider, answer.model, answer.degraded) == ("rules", "keywords", True)
     house.few_words.down = False
     await house.works()
-    house.parts.door._library = None
+    house.search.door._library = None
     assert await house.finds(ana, "drive", group) == ["an automobile"]
 
 
@@ -220,7 +220,7 @@ async def test_the_least_used_groups_give_way_when_memory_is_short_and_come_back
         await house.sends(ana, group, f"storm in {group}")
     await house.works()
     await house.finds(ana, "storm", groups[0])
-    library = house.parts.door.known
+    library = house.search.door.known
     assert library is not None
     library._memory_bytes = 2 * house.in_memory().bytes + 1
     for group in groups:
@@ -244,12 +244,12 @@ async def test_a_group_that_is_slow_to_read_is_said_to_be_missing_and_read_on(ho
         return await window(group_id, after, up_to)
 
     house.search_store.window = hanging  # type: ignore[method-assign]
-    house.parts.search._retrieval._patience_seconds = 0.05
+    house.search.search._retrieval._patience_seconds = 0.05
     answer = await house.searches(ana, "storm")
     assert answer.incomplete
     assert [result.group_id for result in answer.results] == [group]
     goes_on.set()
-    house.parts.search._retrieval._patience_seconds = 5
+    house.search.search._retrieval._patience_seconds = 5
     answer = await house.searches(ana, "storm")
     assert not answer.incomplete
     assert {result.group_id for result in answer.results} == {group, slow}
