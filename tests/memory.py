@@ -117,12 +117,13 @@ class Household:
         max_members: int = 1_000,
         retention_days: int = 30,
         models: Models | None = None,
+        ai_seconds: float = 8.0,
         moderation: Mode = "off",
         sample_share: float = 0.0,
         first: FirstLook | None = None,
     ):
         self.now = START
-        self.models = models or _no_models()
+        self.models, self.ai_seconds = models or _no_models(), ai_seconds
         self._policy, self._sample_share, self._first = moderation, sample_share, first
         self.fanout = WrittenDown()
         self.people_store = MemoryIdentityStore()
@@ -209,8 +210,8 @@ class Household:
             conversations=self.conversations, prompted=self.prompted,
             ledger=self.ledger, suggestion_store=self.suggestion_store, vault=self.vault, fanout=fanout,
             groups=groups, identity=identity, uses_ai=Switches(rooms, identity).person, clock=clock,
-            timeout_seconds=8, analysis_store=self.analysis_store, background=self.background, messages=messages,
-            secret=secret, models="models of the test",
+            timeout_seconds=self.ai_seconds, analysis_store=self.analysis_store, background=self.background,
+            messages=messages, secret=secret, models="models of the test",
         )  # fmt: skip
         self.search_store = MemorySearchStore(self.journal)
         self.search = compose_search(

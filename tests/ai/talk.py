@@ -13,8 +13,8 @@ from tests.memory import Household
 class Talk(Household):
     """`told` is what single connections were told."""
 
-    def __init__(self, models: Models):
-        super().__init__(models=models)
+    def __init__(self, models: Models, seconds: float):
+        super().__init__(models=models, ai_seconds=seconds)
         self.told: list[tuple[str, str, Shape]] = []
         self.fanout.tell_connection = self._tell  # type: ignore[method-assign]
 
@@ -27,8 +27,8 @@ class Talk(Household):
 
 
 @asynccontextmanager
-async def talk(models: Models) -> AsyncIterator[Talk]:
-    async with Talk(models) as household:
+async def talk(models: Models, *, seconds: float = 8.0) -> AsyncIterator[Talk]:
+    async with Talk(models, seconds) as household:
         yield household
     await models.close()
 

@@ -87,7 +87,7 @@ class Runtime:
             )
         except self._failure:
             raise NotReadable from None
-        if not isinstance(parsed, dict):
+        if not isinstance(parsed, dict) or not _is_about(content, parsed):
             raise NotReadable
         return parsed
 
@@ -149,6 +149,15 @@ def _holds_whole_object(content: str) -> bool:
             if depth == 0:
                 return True
     return False
+
+
+def _is_about(content: str, parsed: dict[str, Any]) -> bool:
+    """BAML fills in a list that is missing, so an object of another kind would read as an answer without entries."""
+    try:
+        told, _ = json.JSONDecoder().raw_decode(content[content.index("{") :])
+    except (ValueError, RecursionError):
+        return True  # nearly JSON, which BAML reads and we cannot
+    return any(name in told for name in parsed)
 
 
 def _first_line(error: Exception) -> str:

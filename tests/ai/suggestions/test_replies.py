@@ -207,7 +207,7 @@ async def test_suggestions_go_with_their_person_and_with_their_group(home: Talk)
 async def test_a_provider_that_fails_leaves_templates_and_says_degraded(
     bench: Bench, fake: FakeProvider, mode: Mode
 ) -> None:
-    async with talk(bench.models(seconds=0.4)) as home:
+    async with talk(bench.models(), seconds=0.8) as home:
         ann, bob = home.people("ann", "bob")
         garden = await home.group(ann, bob)
         await home.says(bob, garden, "Could you open the window?")
