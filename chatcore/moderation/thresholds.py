@@ -91,7 +91,7 @@ DEFAULT: Final = Thresholds(
         {
             "first": {
                 "sexual": Limits(0.9, block=0.97),
-                "harassment": Limits(0.9, block=0.97),
+                "harassment": Limits(0.9, block=0.985),
                 "violence": Limits(0.9, block=0.985),
                 "hate": Limits(0.9),
                 "self-harm": Limits(0.9),
