@@ -18,6 +18,8 @@ from chatcore.ai.prompts.versions import PromptVersion
 from chatcore.ai.provider.models import Models
 from chatcore.errors import ChatError, NotFound
 
+DEADLINE_SECONDS: Final = 60.0
+"""Nobody waits for a replay, and its first call may wait for imports."""
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -97,11 +99,12 @@ class Replay:
         except ChatError as error:
             return replace(bare, error=error.code)
         await self._ledger.record(_replayed(self._ledger.new_id(), decision, redone, after, version))
+        before, after_it = _comparable(decision.output, redone.output)
         changed = redone.action and redone.action != decision.action
         return replace(
             bare,
-            identical=_answer(decision.output) == _answer(redone.output),
-            words=_word_distance(decision.output, redone.output),
+            identical=_same(before, after_it),
+            words=_word_distance(before, after_it),
             scores=_score_distance(decision, redone),
             action=f"{decision.action or '-'} -> {redone.action}" if changed else "",
             served_by=f"{redone.served.provider} {redone.served.model}",
@@ -113,7 +116,7 @@ class Replay:
         if not decision.prompt:
             raise NotFound("This decision rests on no prompt")
         chosen = version or replace(await self._prompts.get(decision.prompt), parameters=decision.parameters)
-        purpose = Purpose(decision.feature, group_id=decision.group_id)
+        purpose = Purpose(decision.feature, group_id=decision.group_id, deadline_seconds=DEADLINE_SECONDS)
         called = await self._models.call(chosen.function, decision.input, purpose, version=chosen)
         return Redone({"answer": called.value}, called.served)
 
@@ -156,15 +159,26 @@ def _replayed(
     )
 
 
+def _comparable(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What both say of the same things: the model's answer without what was made of it, and of that what both have."""
+    one, other = _answer(before), _answer(after)
+    if isinstance(one, Mapping) and isinstance(other, Mapping) and (shared := one.keys() & other.keys()):
+        return {name: one[name] for name in shared}, {name: other[name] for name in shared}
+    return one, other
+
+
+def _same(before: Any, after: Any) -> bool:
+    return list(_leaves(before)) == list(_leaves(after))
+
+
 def _answer(output: Mapping[str, Any]) -> Any:
-    """What the model said, without what was made of it."""
     return output.get("answer", output)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        for key, member in value.items():
-            yield from _leaves(member, f"{path}.{key}")
+        for key in sorted(value):
+            yield from _leaves(value[key], f"{path}.{key}")
     elif isinstance(value, list | tuple):
         for index, member in enumerate(value):
             yield from _leaves(member, f"{path}.{index}")
@@ -172,10 +186,10 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _word_distance(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
+def _word_distance(before: Any, after: Any) -> float:
     one, other = (
-        {word for _, leaf in _leaves(_answer(output)) if isinstance(leaf, str) for word in _WORD.findall(leaf.lower())}
-        for output in (before, after)
+        {word for _, leaf in _leaves(told) if isinstance(leaf, str) for word in _WORD.findall(leaf.lower())}
+        for told in (before, after)
     )
     return 1 - len(one & other) / len(one | other) if one | other else 0.0
 

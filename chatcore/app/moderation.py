@@ -26,6 +26,7 @@ from chatcore.moderation.door import Door, GuardedDoor, OpenDoor
 from chatcore.moderation.judge import Judge
 from chatcore.moderation.later import Later
 from chatcore.moderation.records import Mode
+from chatcore.moderation.replaying import ModerationReplay
 from chatcore.moderation.reviews import Reviews
 from chatcore.moderation.sanctions import Sanctions
 from chatcore.moderation.scene import Scene
@@ -51,6 +52,7 @@ class ModerationParts:
     first: FirstLook
     sanctions: Sanctions
     changes: Changes
+    replay: ModerationReplay
     enabled: bool
 
     def start_chores(self, background: Background) -> None:
@@ -113,6 +115,7 @@ def live_moderation(
         retention_days=settings.deleted_retention_days,
     )
     groups.door = parts.door
+    ai.replay.use("moderation", parts.replay)
     groups.on_erase(store.erase_group)
     identity.on_erase(store.erase_user)
     return parts
@@ -166,4 +169,5 @@ def compose_moderation(
         fanout=fanout,
         clock=clock,
     )
-    return ModerationParts(door, moderation, reviews, later, first, sanctions, changes, not disabled)
+    replay = ModerationReplay(judge=judge, scene=scene, store=store, sanctions=sanctions)
+    return ModerationParts(door, moderation, reviews, later, first, sanctions, changes, replay, not disabled)
