@@ -37,7 +37,7 @@ class Pages:
         for path in ENTRIES:
             app.router.add_get(path, self._entry)
         app.router.add_get("/assets/{build}/{name:.+}", self._asset)
-        for path in ("/manifest.webmanifest", "/icon.svg", "/worker.js", "/favicon.ico"):
+        for path in ("/manifest.webmanifest", "/icon.svg", "/favicon.ico"):
             app.router.add_get(path, self._root)
 
     @property

@@ -1,5 +1,5 @@
 /** One message, and all one can do with it. */
-import { html, useSignal } from "../lib.js";
+import { html, signal, useSignal } from "../lib.js";
 import { mayDelete, mayPin, pin, remove, report, toggleReaction, unpin } from "../store/messages.js";
 import { tried, notice } from "../store/notices.js";
 import { discard, retry } from "../store/outbox.js";
@@ -34,13 +34,12 @@ export function MessageRow({ group, message, entry, follows, isFlashing }) {
           <div class=${`bubble ${isGone ? "gone" : ""} ${!shown.mediaUrl && isEmojiOnly(shown.content) ? "emoji-only" : ""} ${shown.mediaUrl ? "with-media" : ""}`}>
             <${Content} message=${shown} />
           </div>
-          ${!entry && !isGone && html`<${Tools} group=${group} message=${message} open=${open} />`}
+          ${!entry && !isGone && html`<${Tools} group=${group} message=${message} open=${open} /><${Open} group=${group} message=${message} open=${open} />`}
         </div>
         ${shown.reactions && html`<${Reactions} group=${group} message=${shown} />`}
         ${isMine && !isGone && html`<${Fate} group=${group} message=${message} entry=${entry} />`}
         ${shown.moderation && shown.moderation.action !== "allow" && !isGone && html`<${Mark} message=${shown} isMine=${isMine} />`}
       </div>
-      <${Open} group=${group} message=${message} open=${open} />
     </article>`;
 }
 
@@ -69,12 +68,25 @@ function Quote({ group, messageId }) {
 }
 
 function Tools({ group, message, open }) {
+  const toggle = (what) => (event) => {
+    side.value = roomierSide(event.currentTarget);
+    open.value = open.value === what ? "" : what;
+  };
   return html`
     <div class="tools" role="toolbar" aria-label="What to do with this message">
-      <${IconButton} small icon="smile" label="React" expanded=${open.value === "react"} onClick=${() => { open.value = open.value === "react" ? "" : "react"; }} />
+      <${IconButton} small icon="smile" label="React" expanded=${open.value === "react"} onClick=${toggle("react")} />
       <${IconButton} small icon="reply" label="Reply" onClick=${() => answer(group, message)} />
-      <${IconButton} small icon="more" label="More" expanded=${open.value === "menu"} onClick=${() => { open.value = open.value === "menu" ? "" : "menu"; }} />
+      <${IconButton} small icon="more" label="More" expanded=${open.value === "menu"} onClick=${toggle("menu")} />
     </div>`;
+}
+
+/** Of what is opened by a button: only one is open at a time. */
+const side = signal("below");
+
+/** Above or below the button, wherever the list shows more. */
+function roomierSide(button) {
+  const list = button.closest(".virtual").getBoundingClientRect();
+  return button.getBoundingClientRect().top > (list.top + list.bottom) / 2 ? "above" : "below";
 }
 
 function answer(group, message) {
@@ -87,9 +99,9 @@ function Open({ group, message, open }) {
   const close = () => { open.value = ""; };
   switch (open.value) {
     case "react":
-      return html`<${EmojiPicker} onClose=${close} onPick=${(emoji) => { close(); void tried(toggleReaction(group, message, emoji)); }} />`;
+      return html`<${EmojiPicker} class=${side.value} onClose=${close} onPick=${(emoji) => { close(); void tried(toggleReaction(group, message, emoji)); }} />`;
     case "menu":
-      return html`<${Menu} label="Message" items=${menuOf(group, message, open)} onClose=${close} />`;
+      return html`<${Menu} class=${side.value} label="Message" items=${menuOf(group, message, open)} onClose=${close} />`;
     case "delete":
       return html`<${Confirm} title="Delete this message?" text="It stays in its place as a deleted message, for everybody." action="Delete"
         onYes=${() => tried(remove(group, message))} onClose=${close} />`;

@@ -42,7 +42,7 @@ export function Finder({ label, find, row, keep = () => true, nobody }) {
   const list = found.value?.filter(keep);
   return html`<label class="field">${label}<input type="search" autofocus value=${text.value} onInput=${(event) => { text.value = event.target.value; }} /></label>
     <ul class="people-list tall">${list?.map((one) => html`<li key=${one.userId ?? one._id}>${row(one)}</li>`)}</ul>
-    ${list?.length === 0 && html`<${Empty} title=${nobody} />`}`;
+    ${list?.length === 0 && html`<${Empty} title=${settled.trim() ? nobody : "Type the beginning of a name"} />`}`;
 }
 
 export const PersonRow = ({ user, onPick }) => html`<button type="button" class="row-button" onClick=${onPick}>

@@ -7,7 +7,6 @@ import { facts, signOut } from "../store/session.js";
 import { completing, setCompleting } from "../store/suggestions.js";
 import { setTheme, theme } from "../theme.js";
 import { shortMoment } from "../text.js";
-import { PushSetting } from "./push_setting.js";
 import { Dialog, Icon } from "./parts.js";
 
 export function SettingsDialog({ onClose }) {
@@ -27,7 +26,6 @@ export function SettingsDialog({ onClose }) {
     </section>
     <section><h3>Look</h3><div class="tabs" role="group" aria-label="Colours">
       ${[["auto", "As the system"], ["light", "Light"], ["dark", "Dark"]].map(([id, label]) => html`<button type="button" aria-pressed=${theme.value === id} onClick=${() => setTheme(id)}>${label}</button>`)}</div></section>
-    <${PushSetting} />
     <${Devices} />
     <footer class="dialog-actions spread"><span class="small muted">chatcore ${facts.version} · <a href="/docs">Reference</a></span>
       <button type="button" class="button" onClick=${() => { onClose(); signOut(); }}><${Icon} name="out" size=${17} />Sign out</button></footer>
