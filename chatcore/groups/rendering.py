@@ -100,6 +100,7 @@ def membership_event(row: Row, user: User) -> Shape:
 
 def _without_content(update: MessageUpdated) -> MessageUpdated:
     hidden = {"content": "", "mentions": None, "reactions": None, "unavailable": True}
+    hidden |= {"media_url": None, "media_metadata": None}
     return update.model_copy(update={"message": update.message.model_copy(update=hidden)})
 
 

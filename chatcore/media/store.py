@@ -55,7 +55,7 @@ class MediaStore(Protocol):
         ...
 
     def due(self, media_id: str, at: datetime) -> Change:
-        """The sweep takes it from then on, although it belongs to a message."""
+        """The sweep takes it from then on, although it belongs to a message. Nothing where the sweep has it already."""
         ...
 
 
@@ -127,7 +127,8 @@ class MongoMediaStore:
 
     def due(self, media_id: str, at: datetime) -> Change:
         async def change(session: AsyncClientSession, rows: Sequence[Row]) -> None:
-            await self._media.update_one({"_id": ObjectId(media_id)}, {"$set": {"sweepAt": at}}, session=session)
+            there = {"_id": ObjectId(media_id), "state": "ready"}
+            await self._media.update_one(there, {"$set": {"sweepAt": at}}, session=session)
 
         return change
 
@@ -231,7 +232,8 @@ class MemoryMediaStore:
 
     def due(self, media_id: str, at: datetime) -> Change:
         async def change(_: Any, rows: Sequence[Row]) -> None:
-            if media_id in self._media:
-                self._media[media_id] = replace(self._media[media_id], sweep_at=at)
+            known = self._media.get(media_id)
+            if known is not None and known.state == "ready":
+                self._media[media_id] = replace(known, sweep_at=at)
 
         return change

@@ -219,6 +219,19 @@ class TestWhoMay:
         await ana.adds(ben, group)
         assert (await fetch(ben, media["mediaUrl"])).code == "not_found"
 
+    async def test_nor_do_later_changes_of_its_caption_show_it(self, people: People) -> None:
+        ana, ben = await people.connected("ana", "ben")
+        group = await ana.creates_group(settings={"historyForNewMembers": "none"})
+        media = await uploaded(ana, group, SMALL, "canary.txt")
+        sent = await ana.sends(group, "", type="file", mediaId=media["_id"])
+        await ana.adds(ben, group)
+        changed = await ana.socket.call("edit_message", groupId=group, messageId=sent["messageId"], content="canary")
+        told = await ben.receives("message_updated", seq=changed["seq"])
+        (synced,) = [each["data"] for each in (await ben.syncs(group, changed["seq"] - 1))["events"]]
+        for update in (told, synced):
+            assert "canary" not in str(update)
+            assert media["_id"] not in str(update)
+
     async def test_a_stranger_cannot_upload_and_his_file_is_not_even_read(
         self, people: People, server: ServerInThread
     ) -> None:

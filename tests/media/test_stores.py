@@ -123,6 +123,16 @@ async def test_what_was_sent_is_swept_only_when_its_message_says_so(rows: Rows) 
     assert [each.id for each in await rows.media.take_due(START + HOUR, 10)] == [record.id]
 
 
+async def test_what_the_sweep_has_taken_cannot_be_kept_any_more(rows: Rows) -> None:
+    """As a message that is restored in the moment in which its objects are deleted."""
+    record = await rows.ready()
+    await rows.commit(rows.media.attached(record, new_id(START)))
+    await rows.commit(rows.media.due(record.id, START))
+    await rows.media.take_due(START, 10)
+    await rows.commit(rows.media.due(record.id, START + 9_999 * HOUR))
+    assert [each.id for each in await rows.media.take_due(START, 10)] == [record.id]
+
+
 async def test_a_group_goes_with_everything_in_it(rows: Rows) -> None:
     sent, unsent, under_way = await rows.ready(), await rows.ready(), await rows.added()
     other = await rows.ready(group_id=OTHER_GROUP)
