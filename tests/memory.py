@@ -82,11 +82,17 @@ class WrittenDown(SilentFanout):
     """What would have been pushed to whole groups, in order."""
 
     pushed: list[tuple[str, Shape]] = field(default_factory=list)
+    rooms: list[tuple[str, str]] = field(default_factory=list)
+    told: list[tuple[str, str, Shape]] = field(default_factory=list)
 
     def publish(
         self, event: str, payload: Shape, *, group_id: str, skip_connection: str | None = None, volatile: bool = False
     ) -> None:
         self.pushed.append((event, payload))
+        self.rooms.append((event, group_id))
+
+    def tell(self, user_id: str, event: str, payload: Shape, *, volatile: bool = False) -> None:
+        self.told.append((user_id, event, payload))
 
 
 class Journal(MemoryJournalStore):

@@ -112,6 +112,8 @@ class Moderated:
             return False
         if not row.is_deleted:
             return await self._replace(room, row, text, None, changes)
+        if row.mark.action != "block":  # masked, and then deleted by people
+            return False
         back = replace(row, is_deleted=False, updated_at=self._clock(), mark=None)
         writes = [self._journal.restored(back)]
         if row.media_id is not None:

@@ -155,7 +155,8 @@ class Messages:
     async def _admit(self, room: Room, caller: Caller, draft: Draft, request: SendMessage) -> Admission:
         """Past moderation. Raises MessageRejected; whoever is refused may send another text at once."""
         try:
-            return await self._door.admit(draft.content, subject_of(room, caller, "message", temp_id=request.temp_id))
+            subject = subject_of(room, caller, "message", message_id=draft.id, temp_id=request.temp_id)
+            return await self._door.admit(draft.content, subject)
         except ChatError:
             self._slow_mode.release(room.id, caller.user_id)
             raise

@@ -109,11 +109,11 @@ class GuardedDoor:
     async def _rejected(self, text: str, subject: Subject, judged: Judged) -> MessageRejected:
         """Durable before it is told, as it can be appealed against from then on."""
         appealable = subject.kind in ("message", "edit")
+        message_id = subject.message_id if subject.kind == "edit" else ""  # a new message does not come to be
         if appealable:
-            await self._store.add_sanction(
-                await self._sanctions.make(text, subject, judged, "rejected", subject.message_id)
-            )
-        await self._judge.record(judged, text, subject, Place(subject.message_id), action="block")
+            sanction = await self._sanctions.make(text, subject, judged, "rejected", message_id)
+            await self._store.add_sanction(sanction)
+        await self._judge.record(judged, text, subject, Place(message_id), action="block")
         self._metrics.moderation_decisions.labels(subject.kind, "block").inc()
         if not appealable:
             return MessageRejected("Moderation refused this name; take another one")

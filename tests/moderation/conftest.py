@@ -53,7 +53,6 @@ class Watched(Household):
         rows = [stored.decision for stored in self.ledger_store.rows.values()]
         return [row for row in rows if row.feature == "moderation" and row.mode == mode]
 
-
     async def opened(self) -> list[Any]:
         """Decisions with what they hold sealed."""
         return [await self.ledger.find(decision.decision_id) for decision in self.decisions()]
