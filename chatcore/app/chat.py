@@ -37,6 +37,7 @@ from chatcore.messages.log import MessageLog
 from chatcore.messages.missed import MissedRows
 from chatcore.messages.reading import Reading
 from chatcore.messages.responses import Responses
+from chatcore.messages.retention import Retention
 from chatcore.messages.service import Messages
 from chatcore.messages.store import MongoMessageStore
 from chatcore.metrics import Metrics
@@ -146,6 +147,16 @@ def compose(
         duplicate=metrics.duplicates.inc,
         door=moderation.door,
         changes=moderation.changes,
+    )
+    retention = Retention(
+        store=groups_db,
+        journal=journal,
+        rooms=rooms,
+        log=log,
+        media=media,
+        fanout=fanout,
+        changes=moderation.changes,
+        clock=_now,
     )
     reading = Reading(
         journal=journal,
@@ -259,6 +270,7 @@ def compose(
         metrics=metrics,
         database=database,
         relay=relay,
+        retention=retention,
         ai=ai,
         flows=flows,
         search=search,

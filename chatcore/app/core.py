@@ -17,6 +17,7 @@ from chatcore.groups.rooms import Rooms
 from chatcore.identity.accounts import LocalAccounts
 from chatcore.journal.writer import Writer
 from chatcore.media.service import SWEEP_SECONDS as MEDIA_SWEEP_SECONDS
+from chatcore.messages.retention import Retention
 from chatcore.metrics import Metrics
 from chatcore.mongo import Mongo
 from chatcore.presence.service import TICK_SECONDS, Presence
@@ -50,6 +51,7 @@ class Core:
     metrics: Metrics
     database: EmbeddedDatabase | None
     relay: Relay | None
+    retention: Retention
     ai: Ai
     flows: Flows
     search: SearchParts
@@ -91,6 +93,7 @@ class Core:
         self.moderation.start_chores(background)
         if not why_disabled(self.settings):
             background.spawn("warm-flows", self.flows.warm())
+        background.every(ERASE_SECONDS, "retention", self.retention.sweep)
         background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)
         media = services.attachments.media
         background.every(MEDIA_SWEEP_SECONDS, "media-sweep", media.sweep)

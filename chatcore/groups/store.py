@@ -27,7 +27,7 @@ INDEXES = (
     Index("groups", (("openName", 1),)),
     Index("groups", (("movedAt", 1),)),
     Index("groups", (("isActive", 1),)),
-    Index("groups", (("settings.retention_days", 1),)),
+    Index("groups", (("settings.retentionDays", 1),)),
 )
 Document = dict[str, Any]
 
@@ -145,7 +145,7 @@ class MongoGroupStore:
 
     @translate_errors
     async def with_retention(self) -> list[tuple[str, int]]:
-        found = self._groups.find({"settings.retention_days": {"$gte": 1}}, {"expiredSeq": 1})
+        found = self._groups.find({"settings.retentionDays": {"$gte": 1}}, {"expiredSeq": 1})
         return [(str(row["_id"]), row.get("expiredSeq", 0)) for row in await found.to_list()]
 
     @translate_errors

@@ -253,3 +253,13 @@ class TestKeys:
         await stores.keys.destroy(group)
         assert await stores.keys.keys_of(group) == []
         assert await stores.keys.keys_of(other) == keys[2:]
+
+
+class TestRetention:
+    async def test_only_groups_that_keep_messages_for_a_time_are_found_with_their_place(self, stores: Stores) -> None:
+        await stores.founded()
+        kept = await stores.founded(settings=GroupSettings(retention_days=7))
+        assert await stores.groups.with_retention() == [(kept.id, 0)]
+        await stores.groups.save_expired(kept.id, 12)
+        await stores.groups.save_expired(kept.id, 5)
+        assert await stores.groups.with_retention() == [(kept.id, 12)]
