@@ -35,9 +35,16 @@ class UserRecord:
     settings: UserSettings = field(default_factory=UserSettings)
     is_active: bool = True
     is_erased: bool = False
+    _card: User | None = field(init=False, default=None, compare=False, repr=False)
 
     def card(self) -> User:
-        """What people who share a group may see."""
+        """What people who share a group may see. Made once: a connection, a presence and a page hold the same one."""
+        if self._card is None:
+            object.__setattr__(self, "_card", self._made_card())
+        assert self._card is not None
+        return self._card
+
+    def _made_card(self) -> User:
         profile = self.profile
         if self.is_erased:
             return deleted_user(self.user_id)

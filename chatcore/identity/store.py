@@ -1,5 +1,6 @@
 """Identity in MongoDB: `users`, `sessions`, `processes`, `revocations` and `accounts`."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -212,13 +213,19 @@ def _duplicates(error: BulkWriteError) -> list[int]:
     return [fault["index"] for fault in faults]
 
 
+@functools.lru_cache(maxsize=64)
+def _settings(**chosen: bool) -> UserSettings:
+    """There are few different ones, and many people who keep them in memory."""
+    return UserSettings(**chosen)
+
+
 def _user(row: Document) -> UserRecord:
     return UserRecord(
         user_id=row["clerkId"],
         profile=Profile(**{name: row.get(stored, "") for name, stored in _PROFILE_FIELDS.items()}),
         created_at=row["createdAt"],
         updated_at=row["updatedAt"],
-        settings=UserSettings(**row.get("settings", {})),
+        settings=_settings(**row.get("settings", {})),
         is_active=row["isActive"],
         is_erased=row.get("isErased", False),
     )

@@ -388,6 +388,14 @@ async def test_a_card_is_there_for_every_id(town: Town) -> None:
     assert {user_id: card.name for user_id, card in cards.items()} == {"ada": "Ada", "ghost": "Deleted user"}
 
 
+async def test_a_person_has_one_card_until_something_about_them_changes(town: Town) -> None:
+    first = (await town.sign_in("ada", "c1")).caller().user
+    assert (await town.sign_in("ada", "c2", "s2")).caller().user is first
+    assert await town.identity.card("ada") is first
+    await town.identity.update_profile("ada", Profile(name="Ada Lovelace"))
+    assert (await town.identity.card("ada")).name == "Ada Lovelace"
+
+
 async def test_cards_of_many_are_one_query_and_then_none(town: Town, store: CountingStore) -> None:
     await store.save_profiles(
         [UserRecord(f"u{n}", Profile(), town.identity._moment(), town.identity._moment()) for n in range(80)]
