@@ -134,7 +134,7 @@ def describe_models(settings: Settings) -> str:
     embedded = "embedded, loading in the background" if has_embedded_models() else "the embedded ones are not installed"
     if not has_provider(settings):
         return f"{embedded}; degraded: set OPENAI_API_KEY or OPENAI_BASE_URL for larger ones"
-    host = urlsplit(_base_url(settings)).hostname
+    host = urlsplit(provider_url(settings)).hostname
     return f"{settings.ai_model} at {host}, then {embedded}"
 
 
@@ -147,7 +147,7 @@ def _embedded(settings: Settings, *, shared: bool) -> EmbeddedModels | SharedMod
 def _rungs(settings: Settings, embedded: Endpoint | None, metrics: Metrics) -> Sequence[Rung]:
     rungs = []
     if has_provider(settings):
-        endpoint = Configured(_base_url(settings), settings.openai_api_key.get_secret_value())
+        endpoint = Configured(provider_url(settings), settings.openai_api_key.get_secret_value())
         names = ModelNames(settings.ai_model, settings.ai_embedding_model, MODERATION_MODEL)
         rungs.append(_rung(_provider(settings), endpoint, names, metrics, metered=True))
     if embedded is not None:
@@ -172,9 +172,9 @@ def _rung(
     return Rung(provider, endpoint, names, breaker, time.monotonic, metered=metered, on_this_machine=on_this_machine)
 
 
-def _base_url(settings: Settings) -> str:
+def provider_url(settings: Settings) -> str:
     return settings.openai_base_url.rstrip("/") or OPENAI_URL
 
 
 def _provider(settings: Settings) -> Provider:
-    return "openai" if urlsplit(_base_url(settings)).hostname == "api.openai.com" else "compatible"
+    return "openai" if urlsplit(provider_url(settings)).hostname == "api.openai.com" else "compatible"

@@ -78,6 +78,7 @@ async def open_chat(settings: Settings, worker: Worker | None = None) -> AsyncIt
             ready_checks={"database": core.mongo.ping} | ({"broker": core.relay.check} if core.relay else {}),
             metrics_token=settings.metrics_token.get_secret_value(),
             documents=documents(),
+            models=lambda: core.ai.models.states,
         )
         http = HttpApi(
             core.services,

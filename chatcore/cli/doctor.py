@@ -15,12 +15,16 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from chatcore import __version__
+from chatcore.ai.provider.failures import RungFailed
+from chatcore.ai.provider.wire import Wire
+from chatcore.app.ai import has_embedded_models, has_provider, provider_url, why_disabled
 from chatcore.app.media import make_objects
 from chatcore.cli.database import open_database
 from chatcore.client import LinkLost
@@ -30,6 +34,7 @@ from chatcore.embedded.supervisor import ProcessFailed
 from chatcore.errors import ChatError, Unavailable
 from chatcore.media.clamd import Clamd
 from chatcore.media.objects import ObjectMissing, StoreDown
+from chatcore.models.files import check_files
 from chatcore.settings import BadSettings, Settings, load_settings
 from chatcore.vault.master import decoded_key
 
@@ -38,6 +43,7 @@ Status = Literal["ok", "warn", "fail"]
 DISK_WARN_BYTES, DISK_FAIL_BYTES = 2 * 2**30, 200 * 2**20
 # One connection is one descriptor; the original's target is 1,000 people a process.
 DESCRIPTORS_WANTED = 4_096
+PROVIDER_SECONDS = 5.0
 CLOCK_WARN_SECONDS, CLOCK_FAIL_SECONDS = 2.0, 30.0
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -75,7 +81,7 @@ async def examine() -> list[Finding]:
     except BadSettings as bad:
         return findings + [Finding("fail", "settings", problem, "See .env.example") for problem in bad.problems]
     findings.append(Finding("ok", "settings", f"{settings.chatcore_env}, {sign_in_of(settings)}"))
-    for check in (check_home, check_keys, check_database, check_media, check_port, check_descriptors):
+    for check in (check_home, check_keys, check_database, check_models, check_media, check_port, check_descriptors):
         findings += await check(settings)
     return findings
 
@@ -206,6 +212,48 @@ async def check_media(settings: Settings) -> list[Finding]:
         await objects.close()
     scanned = ", scanned by ClamAV" if settings.clamd_socket else ""
     return [Finding("ok", "media", f"images and files are kept {where}{scanned}")]
+
+
+async def check_models(settings: Settings) -> list[Finding]:
+    """AI is no condition of the chat, so nothing here fails; a provider is asked for its list of models, once."""
+    if not settings.ai:
+        return [Finding("ok", "models", "AI is off")]
+    if why := why_disabled(settings):
+        return [Finding("warn", "models", why, "Run `make setup`")]
+    findings = [await _embedded_models()]
+    return [await _provider(settings), *findings] if has_provider(settings) else findings
+
+
+async def _embedded_models() -> Finding:
+    if not has_embedded_models():
+        return Finding("warn", "models", "the embedded models are not installed", "Run `make setup`")
+    wrong = [file.name for file in await asyncio.to_thread(check_files) if file.problem]
+    if wrong:
+        advice = "Run `make setup`, and `python -m chatcore models check` for more"
+        return Finding("warn", "models", f"embedded: {', '.join(wrong)} missing or changed", advice)
+    return Finding("ok", "models", "embedded, every file as shipped; degraded beside a provider's")
+
+
+async def _provider(settings: Settings) -> Finding:
+    url = provider_url(settings)
+    host = urlsplit(url).hostname
+    wire = await asyncio.to_thread(Wire, url, settings.openai_api_key.get_secret_value(), on_this_machine=False)
+    try:
+        async with asyncio.timeout(PROVIDER_SECONDS):
+            listed = (await wire.list_models()).body.get("data")
+    except TimeoutError:
+        return Finding(
+            "warn", "provider", f"{host} does not answer within {PROVIDER_SECONDS:g} s", "Look at the network"
+        )
+    except RungFailed as failed:
+        advice = "Look at OPENAI_API_KEY" if failed.kind == "unauthorized" else "Look at OPENAI_BASE_URL"
+        return Finding("warn", "provider", f"{host}: {failed.kind.replace('_', ' ')}", advice)
+    finally:
+        await wire.close()
+    names = {str(one.get("id")) for one in listed if isinstance(one, dict)} if isinstance(listed, list) else set()
+    if names and settings.ai_model not in names:
+        return Finding("warn", "provider", f"{host} answers, but lists no model {settings.ai_model}", "Set AI_MODEL")
+    return Finding("ok", "provider", f"{host} answers and takes the key; {settings.ai_model}")
 
 
 def _beside() -> bool:

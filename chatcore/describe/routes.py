@@ -59,9 +59,13 @@ def _operation(examples: Examples) -> Iterator[Route]:
     yield "/health", "get", _open("health", "The server runs.", alive)
     yield "/health/live", "get", _open("health_live", "Liveness: the server runs.", alive)
     yield "/health/ready", "get", _ready()
-    info = _object(service=_TEXT, version=_TEXT, uptime={"type": "integer", "description": "Seconds."})
-    example = {"service": "chatcore", "version": __version__, "uptime": 86_400}
-    yield "/info", "get", _open("info", "Name, version, uptime.", {"200": _answer("application/json", info, example)})
+    uptime = {"type": "integer", "description": "Seconds."}
+    state = {"type": "string", "enum": ["ready", "loading", "resting"]}
+    models = {"type": "object", "additionalProperties": state, "description": "Whom AI features ask, best first."}
+    info = _object(service=_TEXT, version=_TEXT, uptime=uptime, models=models)
+    example = {"service": "chatcore", "version": __version__, "uptime": 86_400, "models": {"embedded": "ready"}}
+    says = "Name, version, uptime, and the state of the models."
+    yield "/info", "get", _open("info", says, {"200": _answer("application/json", info, example)})
     yield "/metrics", "get", _metrics(examples)
 
 

@@ -45,6 +45,7 @@ class Ops:
         ready_checks: Mapping[str, Check],
         metrics_token: str = "",
         documents: Mapping[str, Document] | None = None,
+        models: Callable[[], Mapping[str, str]] = dict,
     ):
         self._metrics = metrics
         self._accounts = accounts
@@ -53,6 +54,7 @@ class Ops:
         self._ready_checks = ready_checks
         self._metrics_token = metrics_token
         self._documents = documents or {}
+        self._models = models
         self._started = time.monotonic()
         self.draining = False
 
@@ -92,7 +94,8 @@ class Ops:
 
     async def _info(self, request: web.Request) -> web.Response:
         uptime = int(time.monotonic() - self._started)
-        return web.json_response({"service": SERVICE, "version": __version__, "uptime": uptime})
+        info = {"service": SERVICE, "version": __version__, "uptime": uptime, "models": dict(self._models())}
+        return web.json_response(info)
 
     async def _scrape(self, request: web.Request) -> web.Response:
         """On the main port only to the bearer of METRICS_TOKEN; METRICS_PORT serves it on loopback without one."""

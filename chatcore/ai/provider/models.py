@@ -69,10 +69,10 @@ class Models:
 
     @property
     def states(self) -> dict[str, str]:
-        """Of each rung: `loading`, or its breaker's state."""
+        """Of each rung, best first: `ready`, `loading`, or `resting` while its breaker keeps calls away."""
+        words = {"closed": "ready", "open": "resting", "half_open": "resting"}
         return {
-            rung.provider: "loading" if rung.endpoint.url is None else rung.breaker.state.replace("closed", "ready")
-            for rung in self._rungs
+            rung.provider: "loading" if rung.endpoint.url is None else words[rung.breaker.state] for rung in self._rungs
         }
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from chatcore.ai.provider.failures import FailureKind, RungFailed
@@ -58,7 +59,7 @@ class Wire:
         openai, httpx = importlib.import_module("openai"), importlib.import_module("httpx")
         for name in _LOUD:  # at DEBUG they write whole requests
             logging.getLogger(name).setLevel(logging.WARNING)
-        self._openai = openai
+        self._openai, self._response = openai, httpx.Response
         self._headers: dict[str, Any] = {} if key else {"Authorization": openai.Omit()}
         self._client: Any = openai.AsyncOpenAI(
             base_url=base_url,
@@ -79,6 +80,10 @@ class Wire:
         body = {"model": model, "messages": list(messages), **options}
         return await self._post("/chat/completions", body, {TASK_HEADER: task})
 
+    async def list_models(self) -> Answer:
+        """For a look from outside whether the address and the key are good."""
+        return await self._ask(self._client.get, "/models", {})
+
     async def embed(self, model: str, texts: Sequence[str]) -> Answer:
         return await self._post("/embeddings", {"model": model, "input": list(texts), "encoding_format": "base64"})
 
@@ -89,13 +94,15 @@ class Wire:
         await self._client.close()
 
     async def _post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
+        return await self._ask(partial(self._client.post, body=body), path, headers or {})
+
+    async def _ask(self, ask: Any, path: str, headers: Mapping[str, str]) -> Answer:
         """Raises RungFailed. The SDK's own shapes are lenient, so the body is checked by who reads it."""
         openai = self._openai
         try:
-            response: httpx.Response = await self._client.post(
-                path, cast_to=importlib.import_module("httpx").Response, body=body,
-                options={"headers": self._headers | dict(headers or {})},
-            )  # fmt: skip
+            response: httpx.Response = await ask(
+                path, cast_to=self._response, options={"headers": self._headers | dict(headers)}
+            )
         except openai.APITimeoutError:
             raise RungFailed("timeout") from None
         except openai.APIStatusError as error:
