@@ -39,7 +39,11 @@ def test_a_picture_goes_from_one_page_to_the_other_and_opens_large(visit: Visit,
     message.locator(".picture").click()
     expect(other.page.locator(".large img")).to_be_visible()
     assert other.page.locator(".large img").evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 640
+    one.page.set_viewport_size({"width": 360, "height": 640})
     one.page.reload()
+    box = one.sees("The beans, this morning").locator(".picture").bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 360
     expect(one.sees("The beans, this morning").locator(".picture img")).to_be_visible()
 
 

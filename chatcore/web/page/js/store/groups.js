@@ -78,10 +78,19 @@ export function changeInfo(group, fields) {
   group.info.value = { ...group.info.peek(), ...fields };
 }
 
-/** The other person of a direct conversation. */
+/** The other person of a direct conversation, as far as the members or the newest message tell. */
 export function partnerOf(group) {
   const mine = me.value?.userId;
-  return [...(group.members.value?.values() ?? [])].find((member) => member.userId !== mine)?.user ?? null;
+  const last = group.info.value.lastMessage;
+  return [...(group.members.value?.values() ?? [])].find((member) => member.userId !== mine)?.user
+    ?? (last && last.senderId !== mine ? last.sender : null);
+}
+
+/** A direct conversation is called by its other person, so its members are wanted before it is opened. */
+export async function nameDirects() {
+  for (const group of sortedGroups.peek()) {
+    if (group.isDirect && !group.members.peek()) await loadMembers(group).catch(() => {});
+  }
 }
 
 export function titleOf(group) {

@@ -2,7 +2,7 @@
 import { rest } from "../api.js";
 import { batch } from "../lib.js";
 import { call, link } from "../socket.js";
-import { changeInfo, changeMember, dropGroup, groups, loadPins, openId, takeGroup } from "./groups.js";
+import { changeInfo, changeMember, dropGroup, groups, loadPins, nameDirects, openId, takeGroup } from "./groups.js";
 import { me, meet } from "./people.js";
 import { stopTyping } from "./typing.js";
 
@@ -40,6 +40,7 @@ async function meetGroup(groupId) {
   try {
     takeGroup(await rest("GET", `/groups/${groupId}`));
     void sync();
+    void nameDirects();
   } catch {
     // Not ours, or gone again.
   }

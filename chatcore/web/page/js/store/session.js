@@ -2,7 +2,7 @@
 import { credentials, rest } from "../api.js";
 import { batch, signal } from "../lib.js";
 import { call, close, open } from "../socket.js";
-import { changeMember, dropGroup, groups, openId, takeGroup } from "./groups.js";
+import { changeMember, dropGroup, groups, nameDirects, openId, takeGroup } from "./groups.js";
 import { LOG_EVENTS, sync, take } from "./log.js";
 import { accepted } from "./messages.js";
 import { closeOutbox, flush, openOutbox, rejected } from "./outbox.js";
@@ -106,6 +106,7 @@ const HEARS = {
     });
     void sync();
     void flush();
+    void nameDirects();
   },
   async token_expiring() {
     if (!kept?.devName || !facts.devTokens) return notice("Your session ends soon: sign in again to stay connected.");

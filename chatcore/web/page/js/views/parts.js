@@ -48,9 +48,10 @@ export const IconButton = ({ icon, label, onClick, pressed, expanded, small, cla
 
 /** The same person has the same colour everywhere: one of twelve, by a hash of the id. */
 function hue(id) {
-  let hash = 7;
-  for (const letter of id) hash = (hash * 31 + letter.codePointAt(0)) >>> 0;
-  return hash % 12;
+  let hash = 0x811c9dc5;
+  for (const letter of id) hash = Math.imul(hash ^ letter.codePointAt(0), 0x01000193);
+  hash ^= hash >>> 15;
+  return (hash >>> 0) % 12;
 }
 
 function initials(name) {

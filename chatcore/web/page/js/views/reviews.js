@@ -9,7 +9,7 @@ import { Dialog, Empty, Icon, IconButton, PersonAvatar, Spinner } from "./parts.
 
 const TABS = [["open", "Open"], ["assigned", "Taken"], ["resolved", "Resolved"], ["appeals", "Appeals"]];
 const SOURCES = { flag: "Flagged by moderation", report: "Reported", sample: "Drawn as a sample", unchecked: "Not checked by a model" };
-const OUTCOMES = [["dismiss", "Keep it"], ["restore", "Restore"], ["remove", "Remove"], ["warn", "Warn the author"], ["kick", "Remove from the group"], ["ban", "Ban from the group"]];
+const OUTCOMES = [["dismiss", "Keep it"], ["restore", "Restore"], ["remove", "Remove"], ["warn", "Warn"], ["kick", "Kick"], ["ban", "Ban"]];
 
 export function Reviews() {
   const tab = useSignal("open");
@@ -65,7 +65,7 @@ function ReviewCase({ review, onDone }) {
       : mine ? html`<p class="small muted">This is your own message; somebody else has to look at it.</p>`
       : html`<footer class="case-actions">
         ${review.state === "open" && html`<button type="button" class="button small" onClick=${assign}><${Icon} name="check" size=${16} />Take it</button>`}
-        ${OUTCOMES.map(([id, label]) => html`<button type="button" class=${`button small ${id === "remove" || id === "ban" || id === "kick" ? "bad" : ""}`}
+        ${OUTCOMES.filter(([id]) => id !== "restore" || review.isDeleted || review.action !== "flag").map(([id, label]) => html`<button type="button" class=${`button small ${id === "remove" || id === "ban" || id === "kick" ? "bad" : ""}`}
           onClick=${() => (id === "dismiss" || id === "restore" ? resolve(id) : (note.value = { id, label }))}>${label}</button>`)}
       </footer>`}
     ${note.value && html`<${NoteDialog} title=${note.value.label} label="A word to the author, or for the record" onClose=${() => { note.value = null; }} onGive=${(words) => resolve(note.value.id, words)} />`}
