@@ -46,6 +46,6 @@ class ModerationReplay:
         if sanction is not None and (kept := await self._sanctions.text_of(sanction)) is not None:
             return kept
         seen = await self._scene.find(decision.message_id) if decision.message_id else None
-        if seen is None or not seen.text:
+        if seen is None or seen.is_deleted or not seen.text:
             raise NotFound("The text is not kept any more")
         return seen.text

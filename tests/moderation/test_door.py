@@ -1,19 +1,23 @@
 """What happens to messages on their way in and after: refused, masked, taken out, put before people."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from chatcore.ai.ledger.records import Query
+from chatcore.ai.replay import Replay
 from chatcore.contract import groups as g
 from chatcore.contract import messages as m
 from chatcore.errors import MessageRejected
-from chatcore.journal.rows import Row
+from chatcore.journal.rows import Mark, Row
 from chatcore.moderation.decide import HIDDEN, Policy, rule
 from chatcore.moderation.judge import evidence_of
 from chatcore.moderation.later import sampled
 from chatcore.moderation.tiers import FirstLook
 from chatcore.ports import Caller
+from chatcore.relay import words
 from tests.ai.fake_provider import FakeProvider
 from tests.moderation.conftest import INSULT, Houses, Watched
 
@@ -386,12 +390,42 @@ async def test_a_send_that_passes_reads_nothing_more_from_the_stores(houses: Hou
 
 
 def test_the_row_of_a_message_keeps_its_mark_between_processes() -> None:
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    from chatcore.journal.rows import Mark  # noqa: PLC0415
-    from chatcore.relay import words  # noqa: PLC0415
-
     row = Row(
         "a" * 24, "b" * 24, "message", "ada", datetime(2026, 6, 1, tzinfo=UTC), mark=Mark("mask", "hate", "c" * 24)
     )
     assert words._row(row.group_id, words._packed(row)) == row
+
+
+async def test_a_decision_is_made_again_with_its_own_and_with_another_version(houses: Houses) -> None:
+    house = await houses()
+    await house.prompts.start()
+    shipped = await house.prompts.get("ModerateMessage")
+    other = await house.prompts.add("ModerateMessage", shipped.text, {"thresholds": {"harassment": 0.0}})
+    replay = Replay(house.ledger, house.models, house.prompts)
+    replay.use("moderation", house.moderation.replay)
+    ada, bob = house.people("ada", "bob")
+    group = await house.group(ada, bob)
+    await house.sends(ada, group, "see you at ten")
+    await house.decided()
+    everything = Query(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+    (same,) = [one async for one in replay.run(everything)]
+    assert (same.identical, same.action, same.scores, same.error) == (True, "", 0.0, "")
+    (apart,) = [one async for one in replay.run(everything, other)]
+    assert (apart.action, apart.after) == ("allow -> flag", other.version_id)
+    await house.ledger.flush()
+    assert len(house.decisions()) == 1
+    assert len(house.decisions("replay")) == 2
+    assert await house.moderation_store.reviews("open", 5) == []
+
+
+async def test_what_its_author_has_deleted_is_not_judged_again(houses: Houses) -> None:
+    house = await houses()
+    replay = Replay(house.ledger, house.models, house.prompts)
+    replay.use("moderation", house.moderation.replay)
+    ada, bob = house.people("ada", "bob")
+    group = await house.group(ada, bob)
+    sent = await house.sends(ada, group, "see you at ten")
+    await house.decided()
+    await house.services.messages.delete(ada, m.MessagePath(group_id=group, message_id=sent.message_id))
+    everything = Query(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+    assert [one.error async for one in replay.run(everything)] == ["not_found"]
