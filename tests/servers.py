@@ -34,16 +34,10 @@ class ServerInThread:
     sees what it asks the database.
     """
 
-    def __init__(self, home: Path):
-        self._settings = Settings(
-            _env_file=None,
-            chatcore_home=home,
-            port=0,
-            rate_limits=False,
-            log_level="error",
-            metrics_token="scrape",
-            ai=False,
-        )
+    def __init__(self, home: Path, **settings: Any):
+        """Without models, as they take seconds and 300 MB; `ai=True` starts them."""
+        plain = {"port": 0, "rate_limits": False, "log_level": "error", "metrics_token": "scrape", "ai": False}
+        self._settings = Settings(_env_file=None, chatcore_home=home, **(plain | settings))
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="chat-server", daemon=True)
         self._context = open_chat(self._settings)
