@@ -2,7 +2,7 @@
 
 python -m benchmarks                 all, under 15 minutes; writes benchmarks/RESULTS.md
 python -m benchmarks --quick         about two minutes, fewer repetitions; writes nothing
-python -m benchmarks --only fanout   one part: fanout, endtoend or history
+python -m benchmarks --only fanout   one part: fanout, endtoend, history or search
 """
 
 import argparse
@@ -22,8 +22,10 @@ from benchmarks.endtoend import EndToEnd, Pace
 from benchmarks.history import HistoryPages
 from benchmarks.live import OTHER_CORE, SERVER_CORE
 from benchmarks.rows import Row
+from benchmarks.search import SearchInLongGroup
 
-PARTS = ("fanout", "endtoend", "history")
+PARTS = ("fanout", "endtoend", "history", "search")
+SEARCHED = 50_000
 FAN_OUT_TARGETS = {(1, 1_000): 2.5, (100, 10): 1.9, (10, 100): 1.9}
 ACK_TARGET = 1.3
 CORES = f"server on core {SERVER_CORE}; load on core {OTHER_CORE}; 1,000 connections"
@@ -85,7 +87,7 @@ def run(parts: Sequence[str], *, quick: bool, messages: int) -> tuple[list[Secti
     sections: list[Section] = []
     failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="chatcore-bench-") as folder:
-        whole, pages = EndToEnd(), HistoryPages(messages)
+        whole, pages, search = EndToEnd(), HistoryPages(messages), SearchInLongGroup(min(messages, SEARCHED))
 
         def end_to_end() -> None:
             sections.append(("End to end, 1,000 clients in 100 groups of 10, embedded database", whole.rows))
@@ -95,7 +97,16 @@ def run(parts: Sequence[str], *, quick: bool, messages: int) -> tuple[list[Secti
             sections.append(("History", pages.rows))
             pages.measure(Path(folder) / "history" / "home", 1 if quick else 3, _say)
 
-        actions = {"fanout": lambda: sections.extend(fan_out(quick)), "endtoend": end_to_end, "history": history}
+        def searching() -> None:
+            sections.append(("Search", search.rows))
+            search.measure(Path(folder) / "search" / "home", 1 if quick else 3, _say)
+
+        actions = {
+            "fanout": lambda: sections.extend(fan_out(quick)),
+            "endtoend": end_to_end,
+            "history": history,
+            "search": searching,
+        }
         for part in parts:
             _pin_load()
             try:
