@@ -321,6 +321,8 @@ class Settings(BaseSettings):
             found.append("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together; set both or neither")
         if self.aws_endpoint_url and not self.aws_endpoint_url.startswith(("http://", "https://")):
             found.append("AWS_ENDPOINT_URL must be an http or https URL")
+        if self.production and not self.media_sealing and (not self.s3_bucket_name or self.s3_encryption == "off"):
+            found.append("MEDIA_SEALING=off needs S3 with S3_ENCRYPTION in production: nothing else encrypts uploads")
         return found
 
     def _redis_problems(self) -> list[str]:

@@ -50,6 +50,16 @@ async def test_uploads_are_scanned_kept_in_s3_and_handed_out_by_links(tmp_path: 
         ({"aws_endpoint_url": "minio:9000"}, "AWS_ENDPOINT_URL"),
         ({"max_file_size": 0}, "MAX_FILE_SIZE"),
         ({"s3_encryption": "rot13"}, "S3_ENCRYPTION"),
+        ({"media_sealing": False, "chatcore_env": "production"}, "MEDIA_SEALING"),
+        (
+            {
+                "media_sealing": False,
+                "chatcore_env": "production",
+                "s3_bucket_name": "b",
+                "s3_encryption": "off",
+            },
+            "MEDIA_SEALING",
+        ),
     ],
 )
 def test_settings_that_cannot_work_are_refused_at_the_start(variables: dict[str, object], named: str) -> None:
