@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from chatcore.cli import decisions, models, prompts, users, web
+from chatcore.cli import audit, decisions, models, prompts, users, web
 
 app = typer.Typer(
     name="chatcore",
@@ -23,6 +23,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(models.app, name="models")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(decisions.app, name="decisions")
+app.add_typer(audit.app, name="audit")
 app.add_typer(web.app, name="web")
 
 Url = Annotated[str, typer.Option("--url", help="The server. Default: CHATCORE_URL.", show_default=False)]

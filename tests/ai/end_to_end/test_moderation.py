@@ -50,9 +50,7 @@ async def test_a_refused_message_is_appealed_against_upheld_and_sent(
         "appealable": True,
     }  # fmt: skip
     assert "message_error" not in await ada.socket.settled()
-    assert "new_message" not in [
-        event for event, data in bob.socket.heard if (data or {}).get("senderId") == ada.user_id
-    ]
+    assert INSULT not in [message["content"] for message in await bob.reads(group)]
 
     made = await ada.post("/appeals", {"decisionId": told["decisionId"], "reason": "we quote a film"})
     assert (made.status, made["state"], made["content"]) == (201, "open", INSULT)
