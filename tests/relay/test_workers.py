@@ -92,6 +92,21 @@ async def test_a_worker_that_is_killed_comes_back_and_the_other_serves_on(crew: 
     await ben.receives("new_message", content="still here")
 
 
+async def test_all_workers_share_one_process_of_models(crew: ServerProcess) -> None:
+    async def states() -> list[dict[str, str]]:
+        told = []
+        for _ in range(12):  # each on a connection of its own, so that both workers answer
+            async with aiohttp.ClientSession() as http, http.get(f"{crew.url}/info") as answer:
+                told.append((await answer.json())["models"])
+        return told
+
+    async with asyncio.timeout(60):
+        while {state.get("embedded") for state in await states()} != {"ready"}:
+            await asyncio.sleep(0.2)
+    family = psutil.Process(crew.process.pid).children(recursive=True)
+    assert sum("chatcore.models.server" in child.cmdline() for child in family) == 1
+
+
 async def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path_factory: pytest.TempPathFactory) -> None:
     running = start_process(tmp_path_factory.mktemp("orphans"), WORKERS="2", LOG_LEVEL="error")
     family = psutil.Process(running.process.pid).children(recursive=True)
