@@ -53,7 +53,8 @@ class Sessions:
         self._process_id = secrets.token_hex(12)
         self._live: dict[str, _Live] = {}
         self._written: OrderedDict[str, datetime] = OrderedDict()
-        self._writes: Batches[SessionRecord, None] = Batches(self._write, MAX_BATCH, REST_SECONDS)
+        self._unwritten: dict[str, SessionRecord] = {}
+        self._writes: Batches[str, None] = Batches(self._write, MAX_BATCH, REST_SECONDS)
         self._new: set[str] = set()
 
     def used(self, claims: Claims, connection: Connection) -> None:
@@ -136,21 +137,24 @@ class Sessions:
         )
 
     def _soon(self, row: SessionRecord) -> None:
+        """Of what is said of one session before it is written, the last counts."""
         if row.session_id not in self._written:
             self._new.add(row.session_id)
-        self._writes.soon(row)
+        if row.session_id not in self._unwritten:
+            self._writes.soon(row.session_id)
+        self._unwritten[row.session_id] = row
         self._written[row.session_id] = self._now()
         self._written.move_to_end(row.session_id)
         while len(self._written) > CAPACITY:
             self._written.popitem(last=False)
 
-    async def _write(self, batch: Sequence[SessionRecord]) -> Sequence[None]:
-        latest = {row.session_id: row for row in batch}
-        new = [row for row in latest.values() if row.session_id in self._new]
-        self._new.difference_update(latest)
+    async def _write(self, batch: Sequence[str]) -> Sequence[None]:
+        rows = [self._unwritten.pop(session_id) for session_id in batch]
+        new = [row for row in rows if row.session_id in self._new]
+        known = [row for row in rows if row.session_id not in self._new]
+        self._new.difference_update(batch)
         if new:
             await self._store.insert_sessions(new)
-        known = [row for row in latest.values() if row not in new]
         if known:
             await self._store.update_sessions(known)
         return [None] * len(batch)

@@ -174,6 +174,17 @@ async def test_a_storm_of_sign_ins_makes_few_reads_and_writes(town: Town, store:
     assert store.count("insert_sessions") <= 12
 
 
+async def test_a_storm_that_leaves_at_once_is_written_down_once(town: Town, store: CountingStore) -> None:
+    for number in range(300):
+        await town.sign_in(f"user_{number}", f"c{number}")
+    for number in range(300):
+        town.identity.closed(f"c{number}")
+    await town.identity.stop()
+    written = sum(size for name, size in store.calls if name in ("insert_sessions", "update_sessions"))
+    assert written <= 300 + 100  # two batches may have been under way or done when they left
+    assert all(row.status == "offline" for row in store._sessions.values())
+
+
 async def test_signing_in_does_not_wait_for_the_session_row(town: Town, store: CountingStore) -> None:
     await town.sign_in("ada")
     store.gate.clear()
