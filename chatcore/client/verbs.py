@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from chatcore.client.rest import Rest, read_as
 from chatcore.contract.groups import Group, GroupJoined, GroupMembers, Groups, JoinPolicy, PresenceStatus
+from chatcore.contract.media import Media
 from chatcore.contract.messages import MessagePage, MessageSent, Pins, SyncedGroup
 from chatcore.contract.people import Users
 from chatcore.contract.presence import OnlineUsers
@@ -50,6 +51,10 @@ class Verbs(ABC):
             type=type,
         )
         return read_as(MessageSent, await self.command("send_message", payload))
+
+    async def upload(self, group_id: str, name: str, content: bytes) -> Media:
+        """An image or file, to be sent within a day: `send(group_id, caption, media_id=..., type=media.type)`."""
+        return await self.rest.upload(Media, "/api/media/upload", {"groupId": group_id}, name, content)
 
     async def edit(self, group_id: str, message_id: str, content: str) -> None:
         await self.command("edit_message", {"groupId": group_id, "messageId": message_id, "content": content})
