@@ -93,8 +93,10 @@ class Runtime:
 
 
 def as_input(told: Mapping[str, Any]) -> str:
+    """JSON in which nothing can end the block it stands in, nor be one of the marks at which BAML parts messages."""
     text = json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=str)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return text.replace("_MAGIC_STRING_", "\\u005fMAGIC_STRING_")
 
 
 def takes_input(text: str, function: str) -> bool:
