@@ -7,6 +7,7 @@ its ranking takes time with every row that holds any word. A query here costs a 
 The index is a row of immutable segments, merged as they grow; a message that is edited or deleted dies in place.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -90,38 +91,46 @@ class KeywordIndex:
             return scores
         typical = max(1.0, float(self._lengths[alive].mean()))
         norms = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * self._lengths / typical)
-        words = self._rarest(query_words(query))
+        words, norms = self._rarest(query_words(query)), norms.astype(np.float32)
+        of_word = np.zeros_like(scores)
         for word in words:
-            scores += self._score_word(word, norms.astype(np.float32), count)
+            touched = self._score_word(word, norms, count, of_word)
+            scores[touched] += of_word[touched]
+            of_word[touched] = 0
         scores[~alive] = 0
         whole = sum(_weight(max(1, self._frequency(word.term)), count) for word in words)
         return scores / np.float32(max(whole, 1e-9))
 
-    def _score_word(self, word: QueryWord, norms: Scores, count: int) -> Scores:
+    def _score_word(self, word: QueryWord, norms: Scores, count: int, scores: Scores) -> Numbers:
+        """Into `scores`, which holds zeros; the slots that have the word or most of its pieces, some twice."""
         frequency = self._frequency(word.term)
+        touched = []
         if len(word.pieces) and frequency < max(FEW, COMMON_SHARE * count):
-            scores = self._score_parts(word.pieces, count)
-        else:
-            scores = np.zeros(len(norms), np.float32)
+            touched.append(self._score_parts(word.pieces, count, scores))
         for_whole = _weight(frequency, count)
         for segment in self._segments:
             slots, times = segment.find(word.term)
             often = times.astype(np.float32)
             whole = for_whole * often * (SATURATION + 1) / (often + norms[slots])
             scores[slots] = np.maximum(scores[slots], whole)
-        return scores
+            touched.append(slots)
+        return np.concatenate(touched)
 
-    def _score_parts(self, pieces: Keys, count: int) -> Scores:
+    def _score_parts(self, pieces: Keys, count: int, scores: Scores) -> Numbers:
         """By the share of the pieces that are there; as rare as the rarest piece makes it at most."""
-        shares = np.zeros(len(self._lengths), np.float32)
-        least = len(self._lengths)
-        for piece in pieces:
-            least = min(least, self._frequency(piece))
-            for segment in self._segments:
-                shares[segment.find(piece)[0]] += 1
-        shares /= len(pieces)
-        shares[shares < LEAST_PART] = 0
-        return shares * shares * np.float32(PART_WEIGHT * _weight(least, count))
+        postings = [[slots for segment in self._segments if len(slots := segment.find(key)[0])] for key in pieces]
+        needed = math.ceil(LEAST_PART * len(pieces))
+        if sum(map(bool, postings)) < needed:
+            return np.zeros(0, np.int32)
+        present = np.zeros(len(scores), np.uint16)
+        for lists in postings:
+            for slots in lists:
+                present[slots] += 1
+        there = np.flatnonzero(present >= needed).astype(np.int32)
+        shares = present[there].astype(np.float32) / len(pieces)
+        rarest = min(sum(map(len, lists)) for lists in postings)
+        scores[there] = shares * shares * np.float32(PART_WEIGHT * _weight(rarest, count))
+        return there
 
     def _frequency(self, key: np.uint64) -> int:
         return sum(len(segment.find(key)[0]) for segment in self._segments)

@@ -172,12 +172,19 @@ class Library:
     async def _follow(self, shelf: Shelf, latest_seq: int) -> None:
         if shelf.seq >= latest_seq:
             return
-        while shelf.seq < latest_seq:
-            up_to = min(shelf.seq + WINDOW_ROWS, latest_seq)
-            lines = await self._store.window(shelf.group_id, shelf.seq, up_to)
-            async with shelf.turn:
-                await self._take(shelf, lines)
-                shelf.seq = up_to
+        bounds = [min(after + WINDOW_ROWS, latest_seq) for after in range(shelf.seq, latest_seq, WINDOW_ROWS)]
+        ahead = asyncio.ensure_future(self._store.window(shelf.group_id, shelf.seq, bounds[0]))
+        try:
+            for up_to, next_up_to in zip(bounds, [*bounds[1:], None], strict=True):
+                lines = await ahead
+                if next_up_to is not None:  # the database reads while this window is opened
+                    ahead = asyncio.ensure_future(self._store.window(shelf.group_id, up_to, next_up_to))
+                async with shelf.turn:
+                    await self._take(shelf, lines)
+                    shelf.seq = up_to
+        finally:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
         shelf.pause_seconds = FIRST_LOOK_SECONDS
         shelf.look_at = self._clock() + shelf.pause_seconds
 

@@ -1,5 +1,6 @@
 """One group's messages in memory: what is in which slot, which slots are alive, and their vectors in one matrix."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
@@ -12,6 +13,7 @@ T = TypeVar("T", bound=np.generic)
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float32]
 FIRST_SLOTS: Final = 64
+LARGEST_BLOCK: Final = 4_096
 ID_BYTES: Final = 12
 
 
@@ -71,43 +73,55 @@ class Slots:
 
 
 class GroupMatrix:
-    """Vectors of one group, row by slot, contiguous: the nearest are found by one product, exactly."""
+    """Vectors of one group, row by slot, in blocks of contiguous rows: the nearest are found by products, exactly.
+
+    Blocks double up to LARGEST_BLOCK and are never copied, so that a group takes little more than its vectors.
+    """
 
     def __init__(self, dimensions: int):
+        self.dimensions = dimensions
         self._slots = Slots()
-        self._rows: Matrix = np.zeros((FIRST_SLOTS, dimensions), np.float32)
+        self._blocks: list[Matrix] = []
+        self._starts: list[int] = []
 
     def __len__(self) -> int:
         return len(self._slots)
 
     @property
-    def dimensions(self) -> int:
-        return int(self._rows.shape[1])
-
-    @property
     def bytes(self) -> int:
-        return self._rows.nbytes + self._slots.bytes
+        return sum(block.nbytes for block in self._blocks) + self._slots.bytes
 
     def put(self, messages: Sequence[tuple[int, str]], vectors: Matrix) -> None:
-        """A message that is there keeps its slot and gets the new vector."""
-        fresh = [at for at, (seq, _) in enumerate(messages) if self._slots.find(seq) is None]
-        for at, (seq, _) in enumerate(messages):
-            if (slot := self._slots.find(seq)) is not None:
-                self._rows[slot] = vectors[at]
-        first = self._slots.count
-        self._slots.put([messages[at] for at in fresh])
-        if self._slots.count > len(self._rows):
-            self._rows = grown(self._rows, max(self._slots.count, len(self._rows) * 3 // 2))
-        self._rows[first : self._slots.count] = vectors[fresh]
+        """Each message once. One that is there keeps its slot and gets the new vector."""
+        fresh = [message for message in messages if self._slots.find(message[0]) is None]
+        self._slots.put(fresh)
+        while self._capacity < self._slots.count:
+            rows = min(LARGEST_BLOCK, max(FIRST_SLOTS, self._capacity))
+            self._starts.append(self._capacity)
+            self._blocks.append(np.zeros((rows, self.dimensions), np.float32))
+        for (seq, _), vector in zip(messages, vectors, strict=True):
+            slot = self._slots.find(seq)
+            assert slot is not None
+            block = bisect_right(self._starts, slot) - 1
+            self._blocks[block][slot - self._starts[block]] = vector
 
     def remove(self, seqs: Sequence[int]) -> None:
         self._slots.remove(seqs)
 
     def nearest(self, group_id: str, vector: Vector, after: int, limit: int) -> list[Hit]:
-        cosines = self._rows[: self._slots.count] @ vector
+        if not self._blocks:
+            return []
+        # Not `block @ vector`: the linear algebra library takes twice the time for this shape, and on a busy machine its
+        # threads wait for each other.
+        products = [np.einsum("ij,j->i", block, vector) for block in self._blocks]
+        cosines = np.concatenate(products)[: self._slots.count]
         cosines[~self._slots.readable(after)] = -np.inf
         scored = [(slot, float(cosines[slot])) for slot in best(cosines, limit) if cosines[slot] > -np.inf]
         return [self._slots.hit(group_id, slot, (1 + max(-1.0, min(1.0, cosine))) / 2) for slot, cosine in scored]
+
+    @property
+    def _capacity(self) -> int:
+        return self._starts[-1] + len(self._blocks[-1]) if self._blocks else 0
 
 
 def best(scores: NDArray[np.float32], limit: int) -> list[int]:
