@@ -7,24 +7,33 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from chatcore.lab.admin import LinkLost, promote_prompt, rollback_prompt
 from chatcore.lab.pages import number
 from chatcore.lab.runs import RunRecord, RunStore, open_runs
 from chatcore.lab.surroundings import BadSettings, ChatError, VariableNotSet, settings
+from pipelines.alerts import AlertNotSent, alert
+from pipelines.examination import examine
+from pipelines.forms import FORMS
+from pipelines.keeping import collect
 from pipelines.parameters import check, parse_settings, read_parameters
 from pipelines.progress import say_result, watching
+from pipelines.reports.index import index_page
+from pipelines.reports.page import tampered
 from pipelines.reports.summaries import junit, markdown
 from pipelines.runner import Runner
-from pipelines.specs import JOBS, BadSpec, Planned, SpecFile, find_specs, locate, read_spec
+from pipelines.schedule import Service, trigger_of
+from pipelines.specs import JOBS, BadSpec, Job, Planned, SpecFile, find_specs, locate, read_spec
 
 T = TypeVar("T")
 BAD_SPEC, ERROR, INTERRUPTED = 3, 2, 130
@@ -142,10 +151,7 @@ def run(  # noqa: PLR0917 - options of a command
 
 async def _run_all(plans: Sequence[Sequence[Planned]], store: RunStore, *, quiet: bool) -> list[RunRecord]:
     """Jobs one after another, the matrix of one job as concurrently as it says. Signals end the runs first."""
-    this = asyncio.current_task()
-    assert this is not None
-    for number_ in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number_, this.cancel)
+    _cancel_on_signals()
     records: list[RunRecord] = []
     with watching(err if quiet else out, quiet=quiet) as on_cells:
         runner = Runner(settings().chatcore_runs, store, progress=on_cells)
@@ -157,6 +163,7 @@ async def _run_all(plans: Sequence[Sequence[Planned]], store: RunStore, *, quiet
                     record = await runner.run(item)
                 if not quiet:
                     say_result(out, record)
+                await _alert(item.job, record, store)
                 return record
 
             async with asyncio.TaskGroup() as group:
@@ -247,6 +254,147 @@ def baseline(name: str) -> None:
         raise BadSpec([f"{record.run_id} is {record.status}: only a passed run can be a baseline"])
     _with_store(lambda store: store.keep_baseline(record.job, record.matrix_key, record.run_id))
     out.print(f"{record.job}: baseline is {record.run_id}", highlight=False)
+
+
+@app.command()
+def gc(
+    jobs: Jobs = JOBS, dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False
+) -> None:
+    """Remove runs that are older than their job keeps them, but for baselines and each job's newest."""
+    keep = {spec.job.name: spec.job.artifacts.keep for spec in map(read_spec, find_specs(jobs))}
+    folder, now = settings().chatcore_runs, datetime.now(UTC)
+    old, abandoned = _with_store(lambda store: collect(store, folder, keep, now=now, dry_run=dry_run))
+    verb = "would remove" if dry_run else "removed"
+    out.print(f"{verb} {len(old)} runs and {len(abandoned)} unfinished folders", highlight=False)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="a run or a job")] = "",
+    index: Annotated[bool, typer.Option("--index", help="a page of all runs over time")] = False,
+    days: int = HISTORY_DAYS,
+) -> None:
+    """Where the report of a run is, or the index of all."""
+    if not index:
+        if not name:
+            raise BadSpec(["name a run or a job, or ask for --index"])
+        out.print(f"{_find(name).location}/report.html", highlight=False, markup=False)
+        return
+    folder = settings().chatcore_runs
+    records = _with_store(lambda store: store.recent(since=_days_ago(days), job=name))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "index.html").write_text(index_page(records, folder), "utf-8")
+    out.print(str(folder / "index.html"), highlight=False, markup=False)
+
+
+@app.command()
+def promote(name: Annotated[str, typer.Argument(help="a passed run whose parameter `prompt` is a version")]) -> None:
+    """Make the canary that a run was about live. Only with a passing report that nobody changed."""
+    record = _find(name)
+    version = str(record.parameters.get("prompt", ""))
+    if record.status != "passed":
+        err.print(f"{record.run_id} is {record.status}: {record.reason}", markup=False, highlight=False)
+        raise typer.Exit(1)
+    if not version:
+        raise BadSpec([f"{record.run_id} is about no prompt version: it has no parameter `prompt`"])
+    if changed := tampered(record, Path(record.location)):
+        err.print(f"not promoted: {', '.join(changed)} changed since the run ended", markup=False, highlight=False)
+        raise typer.Exit(ERROR)
+    live = _ask_server(promote_prompt(version, record.run_id))
+    out.print(f"{live['versionId']} is live, by {record.run_id}", highlight=False, markup=False)
+
+
+@app.command()
+def rollback(version: Annotated[str, typer.Argument(help="the version to take out of use, or its function")]) -> None:
+    """Undo a promotion at once."""
+    live = _ask_server(rollback_prompt(version))
+    out.print(f"{live['versionId']} is live", highlight=False, markup=False)
+
+
+def _ask_server(question: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return asyncio.run(question)
+    except LinkLost as lost:
+        err.print(f"{lost}; set CHATCORE_URL and an operator's CHATCORE_TOKEN", markup=False, highlight=False)
+        raise typer.Exit(ERROR) from None
+
+
+@app.command()
+def serve(jobs: Jobs = JOBS, once: Annotated[bool, typer.Option("--once", help="look once, then end")] = False) -> None:
+    """Run jobs when they are due; several services share the work by claims."""
+    plans = {}
+    for path in find_specs(jobs):
+        spec = read_spec(path)
+        if spec.job.schedule is not None:
+            trigger_of(spec)
+            plans[spec.job.name] = (spec, _plan(path, []))
+    if not plans:
+        raise BadSpec([f"no job in {jobs} has a schedule"])
+
+    async def work(store: RunStore) -> list[RunRecord]:
+        _cancel_on_signals()
+        specs = {name: spec.job for name, (spec, _) in plans.items()}
+
+        async def tell(record: RunRecord) -> None:
+            say_result(out, record)
+            await _alert(specs[record.job], record, store)
+
+        service = Service(store, Runner(settings().chatcore_runs, store), plans, tell=tell)
+        out.print(f"watching {len(plans)} jobs as {service.owner}", highlight=False)
+        if once:
+            return await service.look(datetime.now(UTC))
+        await service.serve()
+        return []
+
+    records = _with_store(work)
+    codes = {record.exit_code for record in records} | {0}
+    raise typer.Exit(next(code for code in WORST_FIRST if code in codes))
+
+
+@app.command()
+def cron(
+    jobs: Jobs = JOBS,
+    form: Annotated[Literal["crontab", "systemd", "kubernetes"], typer.Option("--form")] = "crontab",
+) -> None:
+    """The schedules for a scheduler that is there already."""
+    for path in find_specs(jobs):
+        spec = read_spec(path)
+        if spec.job.schedule is not None:
+            out.print(FORMS[form](spec), markup=False, highlight=False)
+
+
+@app.command()
+def doctor(jobs: Jobs = JOBS) -> None:
+    """Is everything there that runs need?"""
+    findings = list(examine(jobs, settings().chatcore_runs))
+    findings.append(_examine_registry())
+    for good, what in findings:
+        out.print(f"[{'green' if good else 'red'}]{'ok' if good else 'no'}[/]  {escape(what)}", highlight=False)
+    if not all(good for good, _ in findings):
+        raise typer.Exit(ERROR)
+
+
+def _examine_registry() -> tuple[bool, str]:
+    where = "MongoDB" if settings().mongodb_uri.get_secret_value() else "a file"
+    try:
+        found = _with_store(lambda store: store.recent(since=_days_ago(1)))
+    except ChatError as refused:
+        return False, f"registry in {where}: {refused.message}"
+    return True, f"registry in {where}, {len(found)} runs in the last day"
+
+
+async def _alert(job: Job, record: RunRecord, store: RunStore) -> None:
+    try:
+        await asyncio.to_thread(alert, job, record, await store.recent(since=_days_ago(HISTORY_DAYS), job=job.name))
+    except AlertNotSent as error:
+        err.print(f"alert not sent: {error}", markup=False, highlight=False)
+
+
+def _cancel_on_signals() -> None:
+    this = asyncio.current_task()
+    assert this is not None
+    for number_ in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number_, this.cancel)
 
 
 def _plan(path: Path, changes: list[str]) -> list[Planned]:

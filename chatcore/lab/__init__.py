@@ -15,7 +15,7 @@ from chatcore.lab.datasets import Dataset, Sample, Turn, conversations, dataset
 from chatcore.lab.runs import Run, start
 
 if TYPE_CHECKING:
-    from chatcore.lab import statistics
+    from chatcore.lab import plots, statistics
     from chatcore.lab.live import LiveChat, live_chat
     from chatcore.lab.replaying import ReplayLog, replay
 
@@ -29,6 +29,7 @@ __all__ = [
     "conversations",
     "dataset",
     "live_chat",
+    "plots",
     "replay",
     "start",
     "statistics",
@@ -44,8 +45,8 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "statistics":
-        return import_module(f"{__name__}.statistics")
+    if name in ("plots", "statistics"):
+        return import_module(f"{__name__}.{name}")
     if name not in _PLACES:
         raise AttributeError(f"chatcore.lab has no {name}")
     return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

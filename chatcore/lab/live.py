@@ -25,14 +25,15 @@ START_SECONDS = 90.0
 
 
 class Person:
-    """Somebody who is connected. Methods wait for the server's answer; `heard()` is what was pushed to them so far."""
+    """Somebody who is connected. Methods wait for the server's answer; `waits_for` takes what was pushed to them."""
 
     def __init__(self, chat: "LiveChat", client: Client, happenings: Subscription, name: str):
         self.name = name
         self.client = client
         self._chat = chat
         self._happenings = happenings
-        self._heard: list[Event] = []
+        self._taken: list[Event] = []
+        self._untaken: list[Event] = []
 
     @property
     def user_id(self) -> str:
@@ -76,21 +77,33 @@ class Person:
         return self._chat.run(self.client.command(event, payload))
 
     def waits_for(self, event: str, *, timeout_seconds: float = 10.0, **fields: Any) -> dict[str, Any]:
-        """The data of the first such event after those already waited for. Raises TimeoutError."""
-        data: dict[str, Any] = self._chat.run(self._wait_for(event, fields), timeout_seconds=timeout_seconds)
+        """The data of the first such event that was not taken yet. Raises TimeoutError that tells what came instead."""
+        try:
+            data: dict[str, Any] = self._chat.run(self._wait_for(event, fields), timeout_seconds=timeout_seconds)
+        except TimeoutError:
+            came = ", ".join(dict.fromkeys(one.name for one in self._untaken)) or "nothing"
+            raise TimeoutError(f"{self.name} heard no {event} {fields or ''}; untaken: {came}") from None
         return data
 
     def heard(self) -> pd.DataFrame:
-        """How often each event was waited past or for, until now."""
-        counted = Counter(event.name for event in self._heard)
+        """How often each event came, as far as somebody waited."""
+        counted = Counter(one.name for one in (*self._taken, *self._untaken))
         return pd.DataFrame(sorted(counted.items()), columns=["event", "times"])
 
     async def _wait_for(self, event: str, fields: dict[str, Any]) -> dict[str, Any]:
+        def fits(one: Event) -> bool:
+            return one.name == event and all(one.data.get(key) == value for key, value in fields.items())
+
+        if found := next((one for one in self._untaken if fits(one)), None):
+            self._untaken.remove(found)
+            self._taken.append(found)
+            return found.data
         async for happening in self._happenings:
             if isinstance(happening, Event):
-                self._heard.append(happening)
-                if happening.name == event and all(happening.data.get(key) == value for key, value in fields.items()):
+                if fits(happening):
+                    self._taken.append(happening)
                     return happening.data
+                self._untaken.append(happening)
         raise ConnectionError(f"{self.name} was disconnected while waiting for {event}")
 
 

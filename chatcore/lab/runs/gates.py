@@ -37,7 +37,8 @@ class Gate(BaseModel):
 
     def __str__(self) -> str:
         against = f" vs {self.vs}" if self.vs else ""
-        return f"{self.metric} ({SIDE[self.bound]}){against} {self.op} {self.value:g}"
+        side = "" if self.bound == "value" else f" ({SIDE[self.bound]})"
+        return f"{self.metric}{side}{against} {self.op} {self.value:g}"
 
 
 class Judged(BaseModel):
@@ -138,8 +139,9 @@ def _sentence(gate: Gate, found: Metric, side: float | None, state: State) -> st
     size = f", n = {found.n:,}" if found.n is not None else ""
     missing = f", {found.missing:,} missing" if found.missing else ""
     power = f"; a difference of {number(found.detectable)} would have been seen" if found.detectable is not None else ""
+    asked = "" if gate.bound == "value" and not gate.vs else f"{SIDE[gate.bound]} {number(side)} "
     verdict = {"passed": "holds", "failed": "does not hold", "inconclusive": "cannot be told from these data"}[state]
     return (
         f"{found.name} = {number(found.value)}{found.unit and ' ' + found.unit}{interval}{size}{missing}{power}: "
-        f"{SIDE[gate.bound]} {number(side)} {gate.op} {gate.value:g} {verdict}"
+        f"{asked}{gate.op} {gate.value:g} {verdict}"
     )

@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -17,6 +17,7 @@ from chatcore.lab.runs.gates import Gate, GateReport, judge
 from chatcore.lab.runs.metrics import Better, Measured, Metric, metric
 from chatcore.settings import named_variables
 
+D = TypeVar("D")
 FOLDER_VARIABLE = "CHATCORE_RUN"
 METRICS_FILE = "metrics.json"
 SECRET_NAME = re.compile(r"(?i)(^|_)(key|token|secret|password|credentials?)($|_)")
@@ -44,11 +45,14 @@ class Run:
         self._datasets: list[str] = []
         self._finished = False
 
-    def uses(self, dataset: Dataset) -> Dataset:
-        """Note down which version of the data this run is about."""
-        if dataset.pinned not in self._datasets:
-            self._datasets.append(dataset.pinned)
-        return dataset
+    def uses(self, data: D) -> D:
+        """Note down which version of the data this run is about: a Dataset, or a frame of `lab.conversations`."""
+        pinned = data.pinned if isinstance(data, Dataset) else str(getattr(data, "attrs", {}).get("dataset", ""))
+        if not pinned:
+            raise ValueError("these data have no version; take them from lab.dataset or lab.conversations")
+        if pinned not in self._datasets:
+            self._datasets.append(pinned)
+        return data
 
     def record(
         self,

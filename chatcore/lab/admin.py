@@ -1,0 +1,30 @@
+"""Prompt versions through the server's admin API, with CHATCORE_URL and the operator's CHATCORE_TOKEN."""
+
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from chatcore.client.link import LinkLost
+from chatcore.client.rest import Rest
+from chatcore.lab.surroundings import settings
+
+__all__ = ["LinkLost", "promote_prompt", "rollback_prompt"]
+
+
+async def promote_prompt(version: str, report_id: str) -> dict[str, Any]:
+    """Make the canary live on the strength of this run. Raises ChatError where the server refuses, LinkLost."""
+    return await _post(f"/api/admin/prompts/{quote(version, safe='@')}/promote", {"reportId": report_id})
+
+
+async def rollback_prompt(version: str) -> dict[str, Any]:
+    """Take a version out of use; the answer is what is live after it."""
+    return await _post(f"/api/admin/prompts/{quote(version, safe='@')}/rollback", {})
+
+
+async def _post(path: str, body: dict[str, str]) -> dict[str, Any]:
+    ours = settings()
+    async with aiohttp.ClientSession() as http:
+        rest = Rest(http, ours.chatcore_url, ours.chatcore_token.get_secret_value)
+        answer: dict[str, Any] = await rest.request("POST", path, body=body)
+        return answer
