@@ -90,6 +90,8 @@ EXAMPLES: dict[str, object] = {
     "incomplete": False,
     "provider": "embedded",
     "question": "When do we meet?",
+    "resolvedAt": MOMENT,
+    "resolvedBy": "user_rita",
     "reviewId": "65f1a2b3c4d5e6f708192a43",
     "contentType": "image/jpeg",
     "currentText": "See you at the ",
