@@ -111,8 +111,8 @@ class GroupMatrix:
     def nearest(self, group_id: str, vector: Vector, after: int, limit: int) -> list[Hit]:
         if not self._blocks:
             return []
-        # Not `block @ vector`: the linear algebra library takes twice the time for this shape, and on a busy machine its
-        # threads wait for each other.
+        # Not `block @ vector`: the linear algebra library takes twice the time for this shape, and on a busy machine
+        # its threads wait for each other.
         products = [np.einsum("ij,j->i", block, vector) for block in self._blocks]
         cosines = np.concatenate(products)[: self._slots.count]
         cosines[~self._slots.readable(after)] = -np.inf
