@@ -7,9 +7,9 @@ from chatcore.ai.analysis.store import MongoAnalysisStore
 from chatcore.ai.flows.prompted import Prompted
 from chatcore.ai.suggestions.store import MongoSuggestionStore
 from chatcore.api import COMMANDS, Services
-from chatcore.app.ai import compose_ai, describe_models
+from chatcore.app.ai import compose_ai, describe_models, has_provider
 from chatcore.app.core import Core
-from chatcore.app.flows import compose_flows
+from chatcore.app.flows import SimilarMessages, compose_flows
 from chatcore.app.keys import Keys
 from chatcore.app.media import make_media
 from chatcore.app.moderation import live_moderation
@@ -208,6 +208,19 @@ def compose(
         identity.revocations.added = relay.revoked
     conversations = MemberView(journal=journal, groups=groups, rendering=rendering)
     prompted = Prompted(models=ai.models, prompts=ai.prompts, ledger=ai.ledger, background=background)
+    search = live_search(
+        settings,
+        mongo,
+        ai.models,
+        vault=vault,
+        rooms=rooms,
+        identity=identity,
+        groups=groups,
+        messages=messages,
+        conversations=conversations,
+        prompted=prompted,
+        ledger=ai.ledger,
+    )
     flows = compose_flows(
         conversations=conversations,
         prompted=prompted,
@@ -225,19 +238,8 @@ def compose(
         uses_ai=Switches(rooms, identity).person,
         clock=_now,
         timeout_seconds=settings.ai_timeout_seconds,
-    )
-    search = live_search(
-        settings,
-        mongo,
-        ai.models,
-        vault=vault,
-        rooms=rooms,
-        identity=identity,
-        groups=groups,
-        messages=messages,
-        conversations=conversations,
-        prompted=prompted,
-        ledger=ai.ledger,
+        # The models that ship make nothing of examples.
+        similar=SimilarMessages(conversations, search.retrieval) if has_provider(settings) else None,
     )
     services = Services(
         identity=identity,

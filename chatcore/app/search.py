@@ -37,6 +37,7 @@ class SearchParts:
     """`embedder` is None where AI is off: nothing gets a vector then, and search goes by words alone."""
 
     search: Search
+    retrieval: Retrieval
     embedder: Embedder | None
     door: Door
 
@@ -99,7 +100,7 @@ def compose_search(
         messages.changes.listen(lambda change: wake(change.room.id) if change.kind != "deleted" else None)
     groups.on_erase(_eraser(store, door))
     asking = Ask(conversations, retrieval, prompted, user_ai=switches.person)
-    return SearchParts(Search(conversations, retrieval, asking, ledger), embedder, door)
+    return SearchParts(Search(conversations, retrieval, asking, ledger), retrieval, embedder, door)
 
 
 def live_search(

@@ -1,6 +1,8 @@
 """Suggestions and analysis over real sockets and REST, with the models that ship and with a provider alike."""
 
-from tests.servers import ServerInThread
+from tests.ai.end_to_end.conftest import ready
+from tests.ai.fake_provider import FakeProvider
+from tests.servers import ServerInThread, people_of
 from tests.talking import People
 
 TALK = (
@@ -113,3 +115,24 @@ async def test_strangers_get_nothing(ai_people: People) -> None:
     assert refused["code"] == "not_found"
     for path in ("smart-replies", "summarize", "topics"):
         assert (await eve.rest("POST", f"/ai/{path}", {"groupId": garden})).code == "not_found"
+
+
+async def test_a_provider_is_shown_older_exchanges_that_went_alike(
+    with_provider: ServerInThread, provider: FakeProvider
+) -> None:
+    """Once the search holds them; until then a reply is made without."""
+    await ready(with_provider)
+    async with people_of(with_provider.url) as people:
+        ann, bob = await people.connected("ann", "bob")
+        garden = await ann.creates_group(bob)
+        await bob.sends(garden, "where is the marmalade")
+        for number in range(12):
+            await ann.sends(garden, f"something else {number}")
+        await bob.sends(garden, "where is the marmalade now")
+        for _ in range(50):
+            await ann.post("/ai/smart-replies", {"groupId": garden})
+            asked = [chat for chat in provider.chats if chat.task == "SmartReplies"][-1]
+            if asked.input["similar"]:
+                break
+        assert asked.input["similar"][0]["text"] == "where is the marmalade"
+        assert len(asked.input["messages"]) == 12
