@@ -120,7 +120,8 @@ def _socket_options(settings: Settings) -> SocketOptions:
     return SocketOptions(
         ping_interval_ms=settings.socket_io_ping_interval,
         ping_timeout_ms=settings.socket_io_ping_timeout,
-        allowed_origins=settings.socket_origins or None,
+        # The page of this very server stays welcome where other origins are listed.
+        allowed_origins=(*settings.socket_origins, settings.origin) if settings.socket_origins else None,
         trusted_proxies=settings.trusted_proxies,
     )
 

@@ -37,6 +37,7 @@ from chatcore.media.objects import ObjectMissing, StoreDown
 from chatcore.models.files import check_files
 from chatcore.settings import BadSettings, Settings, load_settings
 from chatcore.vault.master import decoded_key
+from chatcore.web.libraries import are_installed
 
 Status = Literal["ok", "warn", "fail"]
 # Room for a week of a small install's journal; below the second figure the database's next checkpoint may not fit.
@@ -81,7 +82,8 @@ async def examine() -> list[Finding]:
     except BadSettings as bad:
         return findings + [Finding("fail", "settings", problem, "See .env.example") for problem in bad.problems]
     findings.append(Finding("ok", "settings", f"{settings.chatcore_env}, {sign_in_of(settings)}"))
-    for check in (check_home, check_keys, check_database, check_models, check_media, check_port, check_descriptors):
+    parts = (check_home, check_keys, check_database, check_models, check_media, check_page)
+    for check in (*parts, check_port, check_descriptors):
         findings += await check(settings)
     return findings
 
@@ -212,6 +214,12 @@ async def check_media(settings: Settings) -> list[Finding]:
         await objects.close()
     scanned = ", scanned by ClamAV" if settings.clamd_socket else ""
     return [Finding("ok", "media", f"images and files are kept {where}{scanned}")]
+
+
+async def check_page(settings: Settings) -> list[Finding]:
+    if not are_installed(settings.web_libraries):
+        return [Finding("warn", "page", "its libraries are not installed", "python -m chatcore web install")]
+    return [Finding("ok", "page", f"its libraries are in {settings.web_libraries}")]
 
 
 async def check_models(settings: Settings) -> list[Finding]:

@@ -18,6 +18,7 @@ from chatcore.errors import ChatError
 from chatcore.mongo import IndexDiffers
 from chatcore.settings import Settings
 from chatcore.vault.envelope import SealBroken
+from chatcore.web.libraries import are_installed
 
 CANNOT_START = (EmbeddedRefused, ProcessFailed, ChatError, IndexDiffers, SealBroken, OSError, ValueError)
 STOPPING = "stopping: telling clients, finishing commits (again to stop at once)"
@@ -95,7 +96,8 @@ def _banner(console: Console, settings: Settings, url: str, more: Sequence[tuple
 
 def _facts(settings: Settings, url: str) -> list[tuple[str, str]]:
     home = _tilde(settings.chatcore_home)
-    facts = [("sockets", f"Socket.IO 4 clients: {url}/socket.io/"), ("reference", f"{url}/docs")]
+    page = url if are_installed(settings.web_libraries) else "not there yet: python -m chatcore web install"
+    facts = [("page", page), ("sockets", f"Socket.IO 4 clients: {url}/socket.io/"), ("reference", f"{url}/docs")]
     if settings.embedded_database:
         facts.append(("database", f"embedded, in {home}: for evaluation, development and small installs"))
         facts.append(("", "production: set MONGODB_URI to a MongoDB 7+ replica set or Atlas"))
