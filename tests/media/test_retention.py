@@ -70,3 +70,14 @@ async def test_a_deleted_groups_objects_go_with_the_next_sweep(house: Household)
     await house.background.drain(5)
     await house.media.sweep()
     assert await house.media.objects.keys("") == [f"{other}/{kept}/original"]
+
+
+async def test_who_left_during_an_upload_has_uploaded_nothing(house: Household) -> None:
+    ana, ben = house.people("ana", "ben")
+    group = await house.group(ana, ben)
+    with house.media.spool() as spool:
+        await spool.write(b"x")
+        await spool.finish()
+        await house.services.groups.leave_for_good(ben, GroupPath(group_id=group))
+        assert await house.refusal(house.services.attachments.upload(ben, group, "x.txt", spool)) == "not_found"
+    assert await house.media.objects.keys("") == []
