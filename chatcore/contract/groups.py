@@ -34,19 +34,15 @@ ModeratedCategory = Literal[
 Score = Annotated[float, Field(ge=0, le=1)]
 
 
-class ModerationLimits(Shape):
-    """Scores at or above which a message is flagged for people, masked, or refused. They only lower the server's own;
-    what is left out stays. Hate and self-harm alone are never masked or refused by the embedded models."""
-
-    flag: Score | None = None
-    mask: Score | None = None
-    block: Score | None = None
+ModerationLimits = dict[ModeratedCategory, dict[Literal["flag", "mask", "block"], Score]]
+"""Scores at or above which a message is flagged for people, masked, or refused. They only lower the server's own; what
+is left out stays. Hate and self-harm alone are never masked or refused by the embedded models."""
 
 
 class GroupSettings(Shape):
     ai: bool = True
     moderation: Literal["fast", "strict"] = "fast"
-    moderation_limits: dict[ModeratedCategory, ModerationLimits] | None = None
+    moderation_limits: ModerationLimits | None = None
     slow_mode_seconds: int = Field(default=0, ge=0, le=21_600)
     retention_days: int | None = Field(default=None, ge=1, le=36_500)
     history_for_new_members: Literal["all", "none"] = "all"
@@ -55,7 +51,7 @@ class GroupSettings(Shape):
 class GroupSettingsChange(Shape):
     ai: bool | None = None
     moderation: Literal["fast", "strict"] | None = None
-    moderation_limits: dict[ModeratedCategory, ModerationLimits] | None = None
+    moderation_limits: ModerationLimits | None = None
     slow_mode_seconds: int | None = Field(default=None, ge=0, le=21_600)
     retention_days: int | None = Field(default=None, ge=1, le=36_500)
     history_for_new_members: Literal["all", "none"] | None = None

@@ -34,6 +34,7 @@ FIELDS: dict[str, str] = {
     "mediaId": "The `_id` of an upload; to send it, of one's own.",
     "mediaUrl": "A path of this server that does not expire; it wants the token like any other.",
     "membership": "`true` ends the membership; `false` leaves the room with this connection only.",
+    "moderationLimits": "Scores from which a message is flagged, masked or refused; only stricter ones count.",
     "mentions": "Ids of the people named after an `@`.",
     "messageId": "The message's `_id`.",
     "messageSeq": "The changed message's own place in the log; `seq` is the place of this event.",

@@ -19,7 +19,6 @@ from chatcore.moderation.records import Limit, Overrides, TierName
 
 NEVER: Final = math.inf
 EVERY_CATEGORY: Final = "*"
-LIMITS: Final[tuple[Limit, ...]] = ("flag", "mask", "block")
 NO_WISHES: Final[Overrides] = MappingProxyType({})
 
 
@@ -70,12 +69,8 @@ class Thresholds:
 
 def wishes(settings: GroupSettings) -> Overrides:
     """A group's own limits, as its settings tell them."""
-    if not settings.moderation_limits:
-        return NO_WISHES
-    return {
-        category: {name: value for name in LIMITS if (value := getattr(limits, name)) is not None}
-        for category, limits in settings.moderation_limits.items()
-    }
+    limits: Overrides | None = settings.moderation_limits  # type: ignore[assignment]
+    return limits or NO_WISHES
 
 
 def _plain(limits: Limits) -> list[float | None]:

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from chatcore.ai.calls import Purpose, Served
 from chatcore.ai.prompts.versions import PromptVersion
 from chatcore.ai.provider.models import Models
 from chatcore.errors import Unavailable
-from chatcore.models.first_tier import FirstTier
-from chatcore.models.moderation import OPENAI_NAMES
+from chatcore.models.categories import OPENAI_NAMES
 from chatcore.moderation.records import Evidence, Span, Subject, TierName
+
+if TYPE_CHECKING:
+    from chatcore.models.first_tier import FirstTier
 
 FUNCTION: Final = "ModerateMessage"
 DEADLINE_SECONDS: Final = 3.0
@@ -23,7 +25,7 @@ class FirstLook:
 
     only_gray = False
 
-    def __init__(self, load: Callable[[], FirstTier] | None = None):
+    def __init__(self, load: "Callable[[], FirstTier] | None" = None):
         self._load = load
         self._tier: FirstTier | None = None
 
@@ -33,8 +35,7 @@ class FirstLook:
 
     async def prepare(self) -> None:
         """Raises ModelFileRefused."""
-        load = self._load or FirstTier.load
-        self._tier = await asyncio.to_thread(load)
+        self._tier = await asyncio.to_thread(self._load or _load)
 
     def look_now(self, text: str) -> Evidence | None:
         """None until it is loaded."""
@@ -50,6 +51,12 @@ class FirstLook:
         if seen is None:
             raise Unavailable("The first tier is still being loaded")
         return seen
+
+
+def _load() -> "FirstTier":
+    from chatcore.models.first_tier import FirstTier  # noqa: PLC0415 - numpy, which a server without AI does without
+
+    return FirstTier.load()
 
 
 class Judging:

@@ -523,7 +523,8 @@ export interface GroupPath {
 export interface GroupSettings {
   ai: boolean;
   moderation: "fast" | "strict";
-  moderationLimits?: Record<string, ModerationLimits-Output>;
+  /** Scores from which a message is flagged, masked or refused; only stricter ones count. */
+  moderationLimits?: Record<string, Record<string, number>>;
   slowModeSeconds: number;
   retentionDays?: number;
   historyForNewMembers: "all" | "none";
@@ -532,7 +533,8 @@ export interface GroupSettings {
 export interface GroupSettingsChange {
   ai?: boolean | null;
   moderation?: "fast" | "strict" | null;
-  moderationLimits?: Record<string, ModerationLimits-Input> | null;
+  /** Scores from which a message is flagged, masked or refused; only stricter ones count. */
+  moderationLimits?: Record<string, Record<string, number>> | null;
   slowModeSeconds?: number | null;
   retentionDays?: number | null;
   historyForNewMembers?: "all" | "none" | null;
@@ -934,20 +936,6 @@ export interface ModeratedContent {
   model: string;
   /** Not the provider answered but the small models that ship with the server, or rules. */
   degraded: boolean;
-}
-
-/** Scores at or above which a message is flagged for people, masked, or refused. They only lower the server's own; what is left out stays. Hate and self-harm alone are never masked or refused by the embedded models. */
-export interface ModerationLimits-Input {
-  flag?: number | null;
-  mask?: number | null;
-  block?: number | null;
-}
-
-/** Scores at or above which a message is flagged for people, masked, or refused. They only lower the server's own; what is left out stays. Hate and self-harm alone are never masked or refused by the embedded models. */
-export interface ModerationLimits-Output {
-  flag?: number;
-  mask?: number;
-  block?: number;
 }
 
 export interface ModerationMark {

@@ -309,7 +309,7 @@ async def test_a_group_that_keeps_its_texts_from_models_is_still_looked_at_in_th
 async def test_a_group_may_be_stricter_by_its_own_limits(houses: Houses) -> None:
     house = await houses()
     ada, bob = house.people("ada", "bob")
-    limits = {"self-harm/instructions": g.ModerationLimits(block=0.0001), "harassment": g.ModerationLimits(block=1.0)}
+    limits: g.ModerationLimits = {"self-harm/instructions": {"block": 0.0001}, "harassment": {"block": 1.0}}
     group = await house.group(ada, bob, settings=g.GroupSettingsChange(moderation_limits=limits))
     assert (await house.services.groups.get(ada, g.GroupPath(group_id=group))).settings.moderation_limits == limits
     await house.sends(ada, group, "see you at ten")
