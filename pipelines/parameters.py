@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.specs import BadSpec, suggest
+from pipelines.specs import BadSpec, Loader, suggest
 
 KINDS: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
@@ -44,7 +44,7 @@ class Parameter:
         """A value as typed on a command line. Raises ValueError."""
         if self.kind == "str":
             return text
-        value: object = yaml.safe_load(text) if text else None
+        value: object = yaml.load(text, Loader=Loader) if text else None  # noqa: S506 - a SafeLoader
         if not self.fits(value):
             raise ValueError(f"{self.name} is {self.kind or 'a literal'}, and {text!r} is not")
         return float(value) if self.kind == "float" and isinstance(value, int) else value

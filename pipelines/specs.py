@@ -19,6 +19,19 @@ JOBS = Path("pipelines/jobs")
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
+class Loader(yaml.SafeLoader):
+    """YAML 1.2's booleans: `on` is a key of alerts, and `no` a country."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:bool"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
 class BadSpec(Exception):
     """Lists every problem; the process ends with exit code 3."""
 
@@ -132,8 +145,8 @@ def read_spec(path: Path) -> SpecFile:
     """Raises BadSpec with all problems."""
     try:
         content = path.read_bytes()
-        node = yaml.compose(content, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(content)
+        node = yaml.compose(content, Loader=Loader)
+        raw = yaml.load(content, Loader=Loader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise BadSpec([f"{path}: cannot be read: {error.strerror}"]) from None
     except yaml.YAMLError as error:

@@ -1,0 +1,229 @@
+"""Due jobs, claims between services, alerts, and what is kept; the runs themselves are tested elsewhere."""
+
+import asyncio
+import hashlib
+import hmac
+import http.server
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from chatcore.lab.runs import RunRecord, metric
+from chatcore.lab.runs.store import JsonlRuns
+from pipelines.alerts import AlertNotSent, alert, occasion, signature
+from pipelines.forms import FORMS
+from pipelines.keeping import collect
+from pipelines.reports.index import index_page, sparkline
+from pipelines.schedule import Service, last_due, trigger_of
+from pipelines.specs import BadSpec, Planned, SpecFile, read_spec
+from tests.pipelines.notebooks import write_notebook
+
+NOW = datetime(2026, 1, 5, 12, 7, tzinfo=UTC)
+LEASE = timedelta(seconds=30)
+
+
+def spec(folder: Path, schedule: str = '{cron: "*/5 * * * *"}', more: str = "") -> SpecFile:
+    notebook = write_notebook(folder / "n.ipynb", "1")
+    path = folder / "watch.yaml"
+    path.write_text(f"apiVersion: chatcore/v1\nname: watch\nnotebook: {notebook}\nschedule: {schedule}\n{more}")
+    return read_spec(path)
+
+
+class Recorder:
+    """Stands where the runner stands: notes what it was asked to run."""
+
+    def __init__(self) -> None:
+        self.asked: list[datetime | None] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.started = asyncio.Event()
+
+    async def run(self, planned: Planned, *, scheduled_at: datetime | None = None) -> RunRecord:
+        self.asked.append(scheduled_at)
+        self.started.set()
+        await self.gate.wait()
+        return record(f"r{len(self.asked)}", "passed")
+
+
+def record(run_id: str, status: Any = "passed", at: datetime = NOW, **more: Any) -> RunRecord:
+    return RunRecord(run_id=run_id, job="watch", notebook="n", started_at=at, status=status, **more)
+
+
+def service(store: JsonlRuns, runner: Recorder, found: SpecFile, lease: timedelta = LEASE) -> Service:
+    return Service(store, runner, {"watch": (found, found.plan())}, lease=lease)  # type: ignore[arg-type]
+
+
+# --- when
+
+
+def test_the_last_due_time_is_at_most_an_hour_old(tmp_path: Path) -> None:
+    assert last_due(spec(tmp_path), NOW) == NOW.replace(minute=5)
+    assert last_due(spec(tmp_path, '{cron: "30 11 * * *"}'), NOW) == NOW.replace(hour=11, minute=30)
+    assert last_due(spec(tmp_path, '{cron: "0 3 * * *"}'), NOW) is None
+    berlin = spec(tmp_path, '{cron: "0 13 * * *", timezone: Europe/Berlin}')
+    assert last_due(berlin, NOW) == NOW.replace(minute=0)
+
+
+@pytest.mark.parametrize(
+    "schedule", ['{cron: "61 * * * *"}', '{cron: "daily"}', '{cron: "* * * * *", timezone: Mars/X}']
+)
+def test_a_schedule_that_is_none_is_refused(tmp_path: Path, schedule: str) -> None:
+    with pytest.raises(BadSpec, match=r"schedule\.cron"):
+        trigger_of(spec(tmp_path, schedule))
+
+
+async def test_of_two_services_one_runs_a_due_job_and_only_once(tmp_path: Path) -> None:
+    store, runner, found = JsonlRuns(tmp_path / "r.jsonl"), Recorder(), spec(tmp_path)
+    one, two = service(store, runner, found), service(store, runner, found)
+    ran = await asyncio.gather(one.look(NOW), two.look(NOW))
+    assert sorted(map(len, ran)) == [0, 1]
+    assert await one.look(NOW) == []
+    assert runner.asked == [NOW.replace(minute=5)]
+    assert len(await two.look(NOW + timedelta(minutes=5))) == 1
+
+
+async def test_each_cell_of_a_matrix_is_claimed_apart(tmp_path: Path) -> None:
+    store, runner = JsonlRuns(tmp_path / "r.jsonl"), Recorder()
+    found = spec(tmp_path, more="matrix: {score: [1, 2, 3]}\n")
+    assert len(await service(store, runner, found).look(NOW)) == 3
+
+
+async def test_the_run_of_a_dead_service_is_taken_over(tmp_path: Path) -> None:
+    store, dying, living, found = JsonlRuns(tmp_path / "r.jsonl"), Recorder(), Recorder(), spec(tmp_path)
+    dying.gate.clear()
+    dead = asyncio.create_task(service(store, dying, found, timedelta(seconds=-1)).look(NOW))
+    await dying.started.wait()
+    dead.cancel()  # it never finishes its claim, as after a kill
+    await asyncio.gather(dead, return_exceptions=True)
+    assert len(await service(store, living, found).look(NOW)) == 1
+    assert living.asked == dying.asked
+
+
+async def test_a_service_that_lost_its_claim_stops_its_run_and_goes_on(tmp_path: Path) -> None:
+    store, slow, found = JsonlRuns(tmp_path / "r.jsonl"), Recorder(), spec(tmp_path)
+    slow.gate.clear()
+    first = service(store, slow, found, timedelta(milliseconds=60))
+    looking = asyncio.create_task(first.look(NOW))
+    await slow.started.wait()
+    due = NOW.replace(minute=5)
+    while not await store.claim("watch", due, "", owner="other", lease=LEASE):
+        await store.renew("watch", due, "", owner=first.owner, lease=timedelta(seconds=-1))
+    assert await asyncio.wait_for(looking, 10) == []
+
+
+def test_other_schedulers_get_their_form(tmp_path: Path) -> None:
+    found = spec(tmp_path, '{cron: "15 3 * * *", timezone: Europe/Berlin}')
+    assert "15 3 * * *" in FORMS["crontab"](found)
+    assert "timeZone: Europe/Berlin" in FORMS["kubernetes"](found)
+    assert "OnCalendar" in FORMS["systemd"](found)
+
+
+# --- alerts
+
+
+def test_an_occasion_depends_on_the_run_before() -> None:
+    good, bad, broken = record("a"), record("b", "failed"), record("c", "timeout")
+    assert occasion(bad, good) == "gate_failed"
+    assert occasion(broken, good) == "error"
+    assert occasion(good, bad) == "recovered"
+    assert occasion(good, good) == occasion(good, None) == "passed"
+
+
+@pytest.fixture
+def receiver() -> Iterator[tuple[str, list[tuple[bytes, dict[str, str]]]]]:
+    """A real HTTP server that keeps what it is sent."""
+    kept: list[tuple[bytes, dict[str, str]]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            kept.append(
+                (
+                    self.rfile.read(int(self.headers["Content-Length"])),
+                    {name.lower(): value for name, value in self.headers.items()},
+                )
+            )
+            self.send_response(500 if self.path == "/broken" else 204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return None
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", kept
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_alert_is_signed_and_tells_no_texts(
+    tmp_path: Path, receiver: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, kept = receiver
+    monkeypatch.setenv("ALERT_WEBHOOK", f"{url}/hook")
+    monkeypatch.setenv("ALERT_WEBHOOK_SECRET", "s3cret")
+    job = spec(tmp_path, more="alerts: {on: [gate_failed, error], webhook: $ALERT_WEBHOOK}\n").job
+    assert alert(job, record("r1"), []) is None
+    assert alert(job, record("r2", "error", reason="ValueError: canary text"), []) == "error"
+    ((body, headers),) = kept
+    expected = (
+        "sha256="
+        + hmac.new(b"s3cret", headers["x-chatcore-timestamp"].encode() + b"." + body, hashlib.sha256).hexdigest()
+    )
+    assert headers["x-chatcore-signature"] == expected == signature(body, "s3cret", headers["x-chatcore-timestamp"])
+    assert orjson.loads(body)["run"] == "r2"
+    assert b"canary" not in body
+
+
+def test_an_alert_that_cannot_be_sent_safely_is_not(
+    tmp_path: Path, receiver: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = receiver
+    job = spec(tmp_path, more="alerts: {on: [error], webhook: $ALERT_WEBHOOK}\n").job
+    failed = record("r", "error")
+    monkeypatch.setenv("ALERT_WEBHOOK", f"{url}/broken")
+    with pytest.raises(AlertNotSent, match="ALERT_WEBHOOK_SECRET"):
+        alert(job, failed, [])
+    monkeypatch.setenv("ALERT_WEBHOOK_SECRET", "s")
+    with pytest.raises(AlertNotSent, match="did not take it"):
+        alert(job, failed, [])
+    monkeypatch.setenv("ALERT_WEBHOOK", "http://example.org/hook")
+    with pytest.raises(AlertNotSent, match="must be https"):
+        alert(job, failed, [])
+
+
+# --- keeping
+
+
+async def test_old_runs_go_but_baselines_and_the_newest_stay(tmp_path: Path) -> None:
+    store = JsonlRuns(tmp_path / "registry.jsonl")
+    for number, age in enumerate([1, 20, 40, 60]):
+        (tmp_path / f"r{number}").mkdir()
+        await store.save(record(f"r{number}", at=NOW - timedelta(days=age), location=str(tmp_path / f"r{number}")))
+    await store.keep_baseline("watch", "", "r2")
+    keep = {"watch": timedelta(days=10)}
+    old, _ = await collect(store, tmp_path, keep, now=NOW, dry_run=True)
+    assert {one.run_id for one in old} == {"r1", "r3"}
+    assert (tmp_path / "r3").exists()
+    await collect(store, tmp_path, keep, now=NOW)
+    assert [(tmp_path / f"r{number}").exists() for number in range(4)] == [True, False, True, False]
+    assert [one.run_id for one in await store.recent(since=datetime(2000, 1, 1, tzinfo=UTC))] == ["r0", "r2"]
+
+
+def test_the_index_shows_each_job_with_its_history(tmp_path: Path) -> None:
+    runs = [
+        record(f"r{n}", status, NOW - timedelta(days=n), metrics=(metric("score", 0.5 + n / 10),), reason="<b>why</b>",
+               location=str(tmp_path / f"r{n}"))
+        for n, status in enumerate(["passed", "failed", "passed"])
+    ]  # fmt: skip
+    page = index_page(runs, tmp_path)
+    assert page.count('href="r') == 3
+    assert "<b>why" not in page
+    assert "<svg" in page
+    assert "<script" not in page
+    assert sparkline([1.0]).count("circle") == 1
