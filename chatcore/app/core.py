@@ -11,11 +11,13 @@ from chatcore.app.moderation import ModerationParts
 from chatcore.app.search import SearchParts
 from chatcore.background import Background
 from chatcore.embedded.database import EmbeddedDatabase
+from chatcore.errors import Unavailable
 from chatcore.groups.follower import FOLLOW_SECONDS, Follower
 from chatcore.groups.rendering import Rendering
 from chatcore.groups.rooms import Rooms
 from chatcore.identity.accounts import LocalAccounts
 from chatcore.journal.writer import Writer
+from chatcore.logs import get_logger
 from chatcore.media.service import SWEEP_SECONDS as MEDIA_SWEEP_SECONDS
 from chatcore.messages.retention import Retention
 from chatcore.metrics import Metrics
@@ -26,11 +28,13 @@ from chatcore.relay.service import TICK_SECONDS as RELAY_SECONDS
 from chatcore.relay.service import Relay
 from chatcore.settings import Settings
 
+log = get_logger("app")
 CHECKPOINT_SECONDS = 2.0
 RECHECK_SECONDS = 1.0
 BROKEN_SECONDS = 2.0
 ERASE_SECONDS = 3_600.0
 COMMIT_DEADLINE_SECONDS = 10.0
+SESSIONS_DEADLINE_SECONDS = 5.0
 
 
 @dataclass
@@ -58,11 +62,16 @@ class Core:
     moderation: ModerationParts
 
     async def settle(self) -> None:
-        """Commit what is queued, store read state and sessions."""
+        """Commit what is queued, store read state and sessions. Raises TimeoutError where messages may be lost; a list
+        of devices that is not up to date is only logged."""
         async with asyncio.timeout(COMMIT_DEADLINE_SECONDS):
             await self.writer.idle()
             await self.rooms.checkpoint(datetime.now(UTC), everything=True)
-            await self.services.identity.stop()
+        try:
+            async with asyncio.timeout(SESSIONS_DEADLINE_SECONDS):
+                await self.services.identity.stop()
+        except (TimeoutError, Unavailable) as error:
+            log.warning("sessions_not_saved", error=type(error).__name__)
         if self.relay is not None:
             await self.relay.leave()
 

@@ -26,19 +26,21 @@ STOPPING = "stopping: telling clients, finishing commits (again to stop at once)
 
 def serve(settings: Settings) -> int:
     """Exit status: 0 after an ordered stop, 1 where the server could not start or serve."""
+    stop = asyncio.Event()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_serve_many(settings) if settings.workers > 1 else _serve(settings))
+            runner.run(_serve_many(settings, stop) if settings.workers > 1 else _serve(settings, stop))
     except CANNOT_START as error:
-        Console(stderr=True).print(f"[bold red]chatcore did not start:[/] {error}", highlight=False, soft_wrap=True)
+        what = "did not stop in order" if stop.is_set() else "did not start"
+        why = str(error) or type(error).__name__
+        Console(stderr=True).print(f"[bold red]chatcore {what}:[/] {why}", highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
 
 
-async def _serve(settings: Settings) -> None:
-    stop = asyncio.Event()
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop_or_leave, stop, number)
@@ -48,10 +50,9 @@ async def _serve(settings: Settings) -> None:
         print(STOPPING, flush=True)
 
 
-async def _serve_many(settings: Settings) -> None:
+async def _serve_many(settings: Settings, stop: asyncio.Event) -> None:
     from chatcore.cli.workers import supervise  # noqa: PLC0415 - a server alone needs none of it
 
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop_or_leave, stop, number)
