@@ -14,9 +14,9 @@ import psutil
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import chatcore.models
+from chatcore.models.categories import CATEGORIES, OPENAI_NAMES
 from chatcore.models.first_tier import FirstTier
 from chatcore.models.loaded import Models
-from chatcore.models.moderation import CATEGORIES, OPENAI_NAMES
 from chatcore.models.shapes import SmartRepliesInput, Turn
 from training import evaluate_replies
 from training.moderation import cross_validate, gather, surge_halves

@@ -115,7 +115,7 @@ def why_disabled(settings: Settings) -> str:
     """Why no model may be asked on this server at all; "" where they may."""
     if not settings.ai:
         return "AI is switched off on this server"
-    missing = [name for name in ("openai", "baml_py", "langgraph") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("openai", "baml_py", "langgraph", "numpy") if importlib.util.find_spec(name) is None]
     return f"AI needs packages that are not installed here: {', '.join(missing)}" if missing else ""
 
 

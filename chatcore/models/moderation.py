@@ -12,23 +12,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from chatcore.models.categories import CATEGORIES, HEADS, OPENAI_NAMES
 from chatcore.models.embedding import Embedder, Vectors
 from chatcore.models.files import require_file
 from chatcore.models.first_tier import NGRAM_FILE, NgramHeads, sigmoid
 from chatcore.models.shapes import CategoryScore, ModerateMessage, ModerateMessageInput
 
 VECTOR_FILE = "moderation.vectors.npz"
-CATEGORIES = ("S", "H", "V", "HR", "SH", "H2", "V2")
-HEADS = ("any", "toxic", *CATEGORIES)
-OPENAI_NAMES = {
-    "S": "sexual",
-    "H": "hate",
-    "V": "violence",
-    "HR": "harassment",
-    "SH": "self-harm",
-    "H2": "hate/threatening",
-    "V2": "violence/graphic",
-}
 NOT_COVERED = (
     "sexual/minors",
     "harassment/threatening",

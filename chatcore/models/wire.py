@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from chatcore.models.categories import OPENAI_NAMES
 from chatcore.models.embedding import DIMENSIONS, MODEL_NAME, Vectors
-from chatcore.models.moderation import NOT_COVERED, OPENAI_NAMES, Verdict
+from chatcore.models.moderation import NOT_COVERED, Verdict
 from chatcore.models.refusals import BadRequest
 
 CHAT_MODEL = "chatcore-tasks"
