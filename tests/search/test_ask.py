@@ -116,6 +116,20 @@ async def test_an_answer_without_a_citation_that_holds_is_no_answer(
     assert (answer.answer, answer.answered, answer.citations) == (NOT_FOUND, False, [])
 
 
+async def test_a_message_of_the_asker_that_was_not_given_to_the_model_is_no_source(
+    house: SearchHouse, fake: FakeProvider
+) -> None:
+    (ana,) = house.people("ana")
+    group = await house.group(ana)
+    await house.sends(ana, group, "storm here")
+    own = await house.sends(ana, await house.group(ana, name="other"), "storm in another group of hers")
+    fake.answers["AnswerFromMessages"] = lambda _: {
+        "answer": "I made this up", "message_ids": [own.message_id], "answered": True, "confidence": 1.0,
+    }  # fmt: skip
+    answer = await asks(house, ana, group, "what of the storm")
+    assert (answer.answered, answer.citations) == (False, [])
+
+
 async def test_the_model_gets_nothing_that_the_asker_may_not_read(house: SearchHouse, fake: FakeProvider) -> None:
     people = house.people(*(f"p{number}" for number in range(6)))
     groups = {}

@@ -1,12 +1,15 @@
 """How every message gets its vector, whatever happens in between."""
 
+import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from chatcore.ai.search import embedding
 from chatcore.ai.search.embedding import Consent, Embedder
-from chatcore.ai.search.records import Space
+from chatcore.ai.search.records import Claim, Space
 from chatcore.contract import groups as g
 from chatcore.contract import messages as m
 from tests.search.house import MODEL, SearchHouse
@@ -226,6 +229,27 @@ async def test_two_processes_share_the_work_and_miss_nothing(house: SearchHouse)
     for group in groups:
         assert len(await house.vectors(group)) == 80
     assert len(house.few_words.asked) == len(set(house.few_words.asked)) == 320
+
+
+async def test_a_group_that_another_process_works_on_is_tried_again_later_and_holds_up_no_other(
+    house: SearchHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "TAKEN_SECONDS", 0.02)
+    (ana,) = house.people("ana")
+    busy, free = [await house.group(ana, name=name) for name in ("busy", "free")]
+    for group in (busy, free):
+        await house.sends(ana, group, f"rain {group}")
+    now = datetime.now(UTC)
+    await house.search_store.claim(busy, Claim("another", now + timedelta(seconds=0.1)), now)
+    worker = worker_of(house, "me")
+    for group in (busy, free):
+        worker.wake(group)
+    await worker.drain()
+    assert house.few_words.asked == [f"rain {free}"]
+    async with asyncio.timeout(5):
+        while not await house.vectors(busy):
+            await asyncio.sleep(0.01)
+            await worker.drain()
 
 
 async def test_a_group_that_is_gone_leaves_no_bookmark(house: SearchHouse) -> None:

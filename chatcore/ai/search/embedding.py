@@ -148,8 +148,8 @@ class Embedder:
         claim = Claim(self._owner, now + timedelta(seconds=CLAIM_SECONDS))
         progress = await self._store.claim(group_id, claim, now)
         if progress is None:
-            await self._pause(TAKEN_SECONDS)
-            return True
+            asyncio.get_running_loop().call_later(TAKEN_SECONDS, self.wake, group_id)
+            return False
         if progress.space != self._space:
             progress = Progress(group_id, self._space)
         lines = await self._store.window(group_id, progress.seq, progress.seq + BATCH_ROWS)

@@ -69,12 +69,10 @@ class Retrieval:
         """In these groups, which the caller is a member of. Raises CapabilityUnavailable, Unavailable."""
         library = await self._door.library()
         began = time.monotonic()
-        incomplete, embedded = await asyncio.gather(
-            self._open(library, groups), self._embed(library, caller, query, groups, feature)
-        )
+        incomplete = await self._open(library, groups)
         scopes = [Scope(facts.group_id, facts.floor) for facts in groups]
-        by_words, by_meaning = await asyncio.gather(
-            library.keywords(query, scopes, CANDIDATES), self._nearest(library, embedded, groups)
+        by_words, (embedded, by_meaning) = await asyncio.gather(
+            library.keywords(query, scopes, CANDIDATES), self._by_meaning(library, caller, query, groups, feature)
         )
         found = await self._readable(caller, fused(by_words, by_meaning), {scope.group_id for scope in scopes}, limit)
         served = embedded.served if embedded is not None else by_words_alone(time.monotonic() - began)
@@ -93,6 +91,12 @@ class Retrieval:
         if failed and len(failed) == len(opening):
             raise Unavailable from failed[0]
         return bool(late or failed)
+
+    async def _by_meaning(
+        self, library: "Library", caller: Caller, query: str, groups: Sequence[GroupFacts], feature: Feature
+    ) -> "tuple[Called[Vector] | None, list[Hit]]":
+        embedded = await self._embed(library, caller, query, groups, feature)
+        return embedded, await self._nearest(library, embedded, groups)
 
     async def _embed(
         self, library: "Library", caller: Caller, query: str, groups: Sequence[GroupFacts], feature: Feature
