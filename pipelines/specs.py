@@ -64,11 +64,10 @@ class RunOptions(Part):
     cell_timeout: Duration | None = None
     retries: int = Field(0, ge=0, le=10)
     concurrency: int = Field(1, ge=1, le=64)
-    executor: Literal["process", "dask"] = "process"
+    executor: Literal["process"] = "process"
 
 
 class Artifacts(Part):
-    store: str = Field("", description="folder or s3://bucket/prefix; empty: only the folder of the runs")
     keep: Duration = timedelta(days=30)
 
 

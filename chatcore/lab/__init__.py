@@ -16,18 +16,26 @@ from chatcore.lab.runs import Run, start
 
 if TYPE_CHECKING:
     from chatcore.lab import plots, statistics
+    from chatcore.lab.evaluation import Output, Report, Task, contains, evaluate, exact, labels
     from chatcore.lab.live import LiveChat, live_chat
     from chatcore.lab.replaying import ReplayLog, replay
 
 __all__ = [
     "Dataset",
     "LiveChat",
+    "Output",
     "ReplayLog",
+    "Report",
     "Run",
     "Sample",
+    "Task",
     "Turn",
+    "contains",
     "conversations",
     "dataset",
+    "evaluate",
+    "exact",
+    "labels",
     "live_chat",
     "plots",
     "replay",
@@ -37,6 +45,7 @@ __all__ = [
 
 # Loaded at the first use of a name: the server and scipy take a second each.
 _PLACES = {
+    **dict.fromkeys(("Output", "Report", "Task", "contains", "evaluate", "exact", "labels"), "evaluation"),
     "LiveChat": "live",
     "ReplayLog": "replaying",
     "live_chat": "live",

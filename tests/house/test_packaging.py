@@ -87,7 +87,7 @@ def test_the_package_says_its_version_and_its_licence() -> None:
     assert (ROOT / "chatcore" / "py.typed").exists()
 
 
-OUR_OWN = {"benchmarks", "chatcore", "tests"}
+OUR_OWN = {"benchmarks", "chatcore", "tests", "pipelines"}
 
 
 def imported_distributions(folder: str) -> dict[str, set[str]]:

@@ -1,10 +1,12 @@
 """What a run measured, in the form in which it is written down."""
 
 import math
+from html import escape
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chatcore.lab.pages import number
 from chatcore.lab.statistics.estimates import Difference, Interval
 
 Better = Literal["higher", "lower", ""]
@@ -31,6 +33,14 @@ class Metric(BaseModel):
     @property
     def has_interval(self) -> bool:
         return self.method != ""
+
+    def __str__(self) -> str:
+        interval = f", {self.method} interval {number(self.low)} to {number(self.high)}" if self.has_interval else ""
+        size = f", n = {self.n:,}" if self.n is not None else ""
+        return f"{self.name} = {number(self.value)}{self.unit and ' ' + self.unit}{interval}{size}"
+
+    def _repr_html_(self) -> str:
+        return f"<div>{escape(str(self))}</div>"
 
 
 def metric(name: str, measured: Measured, *, better: Better = "", unit: str = "", versus: str = "") -> Metric:
