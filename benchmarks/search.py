@@ -13,6 +13,7 @@ from statistics import quantiles
 from typing import Any
 
 import numpy as np
+import psutil
 import pymongo
 
 from benchmarks.history import _checkpoint, _post
@@ -51,7 +52,9 @@ class SearchInLongGroup:
         self.hybrid = Row("hybrid search, p95 at the server", "ms", "less", where, 30)
         self.warming = Row("first search, which reads the group into memory", "s", "less", where)
         self.memory = Row("memory of the indexes for 1,000 messages", "MiB", "less", where)
-        self.rows = [self.hybrid, self.warming, self.memory]
+        self.cpu = Row("CPU time of the server process for a search", "ms", "less", where)
+        self.model_cpu = Row("CPU time of the model process for a search", "ms", "less", where)
+        self.rows = [self.hybrid, self.cpu, self.model_cpu, self.warming, self.memory]
 
     def measure(self, home: Path, repetitions: int, say: Say) -> None:
         with serving(home) as live:
@@ -71,11 +74,13 @@ class SearchInLongGroup:
             time.sleep(0.1)
         self.warming.samples.append(time.monotonic() - began)
         self.memory.samples.append((live.rss_mib() - before) / self._messages * 1_000)
-        known = live.log.stat().st_size
+        known, own, models = live.log.stat().st_size, _cpu_seconds(live.process), _cpu_seconds(_model_process(live))
         for _ in range(QUERIES):
             answer = _search(live, token, group_id, " ".join(_words(chance, chance.randrange(2, 9))))
             if answer["provider"] != "embedded" or not answer["results"]:
                 raise RuntimeError("a search went without its vector, or found nothing")
+        self.cpu.samples.append((_cpu_seconds(live.process) - own) / QUERIES * 1_000)
+        self.model_cpu.samples.append((_cpu_seconds(_model_process(live)) - models) / QUERIES * 1_000)
         with live.log.open("rb") as log:
             log.seek(known)
             lines = [json.loads(line) for line in log if line.startswith(b"{")]
@@ -150,6 +155,16 @@ def _word(number: int) -> str:
         number, sound = divmod(number, len(consonants) * len(vowels))
         made += consonants[sound // len(vowels)] + vowels[sound % len(vowels)]
     return made
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _model_process(live: Live) -> psutil.Process:
+    children = live.process.children(recursive=True)
+    return next(child for child in children if "chatcore.models.server" in child.cmdline())
 
 
 def _wait_for_models(live: Live, token: str) -> None:

@@ -10,7 +10,7 @@ from chatcore.ai.calls import Called, Purpose, Served
 from chatcore.ai.search.records import Space
 from chatcore.ai.search.store import MemorySearchStore
 from chatcore.ai.search.vectors import Status
-from chatcore.app.search import compose_search
+from chatcore.app.search import SearchParts, compose_search
 from chatcore.contract.people import UpdateMe, UserSettingsChange
 from chatcore.contract.search import SearchMessages, SearchResults
 from chatcore.errors import CapabilityUnavailable, Unavailable
@@ -64,11 +64,13 @@ class SearchHouse(Household):
     def __init__(self, **options: Any):
         super().__init__(**options)
         self.few_words = FewWords()
+        self.left_behind: list[SearchParts] = []
         self.search_store = MemorySearchStore(self.journal)
         self.space = Space(MODEL)
         self.restarts()
 
     def restarts(self, model: str = MODEL, *, in_clear: bool = False) -> None:
+        self.left_behind.append(self.search)
         self.few_words.model = model
         self.space = Space(model, in_clear)
         self.services.messages.changes._listeners.clear()
@@ -114,6 +116,8 @@ class SearchHouse(Household):
         return library.status() if library is not None else Status("none")
 
     async def __aexit__(self, *args: Any) -> None:
+        for parts in self.left_behind:
+            await parts.close()
         await super().__aexit__(*args)
 
 

@@ -289,3 +289,16 @@ async def test_messages_in_scripts_without_spaces_are_found_by_two_characters(ho
         await house.sends(ana, group, text)
     assert await house.finds(ana, "会议", group) == ["明天下午开会请大家准时到会议室"]
     assert await house.finds(ana, "東京", group) == ["東京タワーに行きたい"]
+
+
+async def test_without_any_model_nothing_waits_for_vectors(house: SearchHouse) -> None:
+    (ana,) = house.people("ana")
+    group = await house.group(ana)
+    await house.sends(ana, group, "an automobile")
+    house.restarts("")
+    assert house.search.embedder is None
+    assert await house.finds(ana, "automobile", group) == ["an automobile"]
+    library = house.search.door.known
+    assert library is not None
+    assert library._shelves[group].bare == {}
+    assert house.few_words.asked == []

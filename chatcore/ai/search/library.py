@@ -233,10 +233,10 @@ class Library:
                 continue
             opened.messages.append((line.seq, line.id))
             opened.texts.append(text)
-            if vector is None:
-                opened.bare[line.seq] = line.id
-            else:
+            if vector is not None:
                 opened.vectors.append(Embedded(line.id, line.seq, vector))
+            elif self.space.model:  # without a model there is none to wait for
+                opened.bare[line.seq] = line.id
         return opened
 
     async def _make_room(self, keep: str) -> None:
