@@ -66,7 +66,8 @@ class SmartReplyChunk(Shape):
 
 
 class RequestTypingSuggestion(Shape):
-    """`cursorPosition` counts characters; what follows it is not looked at. The hint is not read."""
+    """`cursorPosition` counts as JavaScript does, in UTF-16 units; what follows it is not looked at. `context` is not
+    read."""
 
     group_id: ObjectIdText
     current_text: HintText | None = None
@@ -83,7 +84,9 @@ class RequestTypingSuggestion(Shape):
     @property
     def before_cursor(self) -> str:
         text = self.current_text if self.current_text is not None else self.partial_text or ""
-        return text if self.cursor_position is None else text[: self.cursor_position]
+        if self.cursor_position is None:
+            return text
+        return text.encode("utf-16-le")[: 2 * self.cursor_position].decode("utf-16-le", "ignore")
 
 
 class TypingSuggestion(Shape):

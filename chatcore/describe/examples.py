@@ -98,7 +98,14 @@ class Examples:
 
     @staticmethod
     def _fits(value: object, schema: Schema) -> bool:
-        kinds: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict}
+        kinds: dict[str, Any] = {
+            "string": str,
+            "integer": int,
+            "number": (int, float),
+            "boolean": bool,
+            "array": list,
+            "object": dict,
+        }
         return isinstance(value, kinds[schema["type"]]) and (
             schema["type"] != "array" or schema["items"].get("type") == "string"
         )

@@ -12,7 +12,7 @@ FIELDS: dict[str, str] = {
     "contentGone": "The content was erased or never kept.",
     "correlationId": "Finds this very request in the server's log.",
     "costUsd": "An estimate from published prices; missing where no price is known.",
-    "cursorPosition": "Characters before the cursor.",
+    "cursorPosition": "UTF-16 units before the cursor, as JavaScript counts.",
     "decisionId": "Finds the answer in the ledger of decisions.",
     "degraded": "Not the provider answered but the small models that ship with the server, or rules.",
     "cursor": "`next` of the page before.",

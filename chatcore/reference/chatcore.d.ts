@@ -1154,13 +1154,13 @@ export interface RequestSmartReplies {
   context?: string | (Record<string, unknown> | string)[] | null;
 }
 
-/** `cursorPosition` counts characters; what follows it is not looked at. The hint is not read. */
+/** `cursorPosition` counts as JavaScript does, in UTF-16 units; what follows it is not looked at. `context` is not read. */
 export interface RequestTypingSuggestion {
   /** The group's `_id`. */
   groupId: string;
   currentText?: string | null;
   partialText?: string | null;
-  /** Characters before the cursor. */
+  /** UTF-16 units before the cursor, as JavaScript counts. */
   cursorPosition?: number | null;
   context?: string | (Record<string, unknown> | string)[] | null;
 }

@@ -45,6 +45,12 @@ async def test_what_follows_the_cursor_is_not_looked_at(home: Talk, fake: FakePr
     assert "forged" not in fake.chats[0].text
 
 
+@pytest.mark.parametrize(("cursor", "before"), [(None, "a😀b"), (0, ""), (1, "a"), (2, "a"), (3, "a😀"), (99, "a😀b")])
+def test_the_cursor_counts_as_a_browser_does(cursor: int | None, before: str) -> None:
+    request = ai.RequestTypingSuggestion(group_id="0" * 24, partial_text="a😀b", cursor_position=cursor)
+    assert request.before_cursor == before
+
+
 async def test_who_types_on_is_answered_once(home: Talk, fake: FakeProvider) -> None:
     ann, bob = home.people("ann", "bob")
     garden = await home.group(ann, bob)
