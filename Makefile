@@ -14,7 +14,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-$(subst $(space),-,$(subst $(comma),-,$(EXTRAS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve dev test check infrastructure format describe soak bench coverage lock clean
+.PHONY: help setup serve lab dev test check infrastructure format describe soak bench coverage lock clean
 
 help: ## List every habit
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ $(STAMP): pyproject.toml requirements.lock chatcore/web/package-lock.json
 
 serve: setup ## Run the server (http://127.0.0.1:3001)
 	@exec $(BIN)/python server.py
+
+lab: setup ## Open JupyterLab on the notebooks
+	@exec $(BIN)/jupyter lab --notebook-dir=notebooks
 
 dev: setup ## Run the server and start it again when a source file changes
 	@exec $(BIN)/watchfiles --filter python --sigint-timeout 15 "$(BIN)/python server.py" chatcore server.py
