@@ -1,6 +1,7 @@
 """What is decided after the commit: bounded, and never in the way of a send."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ MAX_UNCHECKED: Final = 200
 WORKERS: Final = 2
 ATTEMPTS: Final = 3
 RETRY_SECONDS: Final = 0.5
+LONGEST_REST_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +116,26 @@ class Later:
                 self._busy -= 1
                 self._metrics.queue_depth.labels("moderation").set(len(self._queue))
 
+    async def _rest(self, judged: Judged, seconds: float) -> None:
+        """Models on this machine take its cores from the chat: half of the time they are left in peace."""
+        if judged.served.provider == "embedded":
+            await asyncio.sleep(min(seconds, LONGEST_REST_SECONDS))
+
     async def _decide(self, waiting: Waiting) -> None:
-        judged = waiting.judged
+        judged, took = waiting.judged, 0.0
         if not waiting.finished:
             if not self._judge.first.ready:
                 await self._judge.first.prepare()
+            started = time.monotonic()
             judged = await self._judge.judge(waiting.text, waiting.subject, judged)
+            took = time.monotonic() - started
             if not judged.model_spoke:
                 self._metrics.moderation_unchecked.labels("no_model").inc()
         done = await self._patiently(waiting, judged)
         await self._judge.record(judged, waiting.text, waiting.subject, waiting.place, action=done)
         self._metrics.moderation_decisions.labels(waiting.subject.kind, done).inc()
         await self._judge.shadow(judged, waiting.text, waiting.subject, waiting.place)
+        await self._rest(judged, took)
 
     async def _patiently(self, waiting: Waiting, judged: Judged) -> str:
         """A decision outlives a short outage of the database."""
