@@ -81,6 +81,40 @@ def test_what_moderation_refuses_can_be_appealed_and_a_reviewer_upholds_it(
     boss.page.get_by_role("button", name="Uphold the appeal").click()
     expect(case).to_have_count(0)
     expect(visitor.page.locator(".notices")).to_contain_text("Your appeal was upheld")
+    visitor.message(ROUGH).get_by_role("button", name="Try again").click()
+    expect(visitor.page.locator(".unsent")).to_have_count(0)
+    assert api.history(ana, group_id) == [ROUGH]
+
+
+def test_a_message_is_found_by_its_meaning_and_shown_in_its_place(visit: Visit, thinking: KillableServer) -> None:
+    api, ana = Api(thinking.url), unique("ana")
+    group_id = api.group(ana)
+    api.says(ana, group_id, "The tomatoes need water every evening")
+    for number in range(70):
+        api.says(ana, group_id, f"Entry {number} of the ledger")
+    visitor = visit(ana, url=thinking.url)
+    visitor.opens(group_id)
+    visitor.sees("Entry 69 of the ledger")
+    visitor.page.get_by_role("button", name="Search in this conversation").click()
+    visitor.page.get_by_role("searchbox", name="In this conversation").fill("tomatoes water")
+    visitor.page.get_by_role("button", name="The tomatoes need water").click()
+    expect(visitor.sees("The tomatoes need water every evening")).to_be_in_viewport()
+    expect(visitor.page.locator("article.flash")).to_have_count(1)
+
+
+def test_the_rest_of_a_line_is_offered_and_taken_by_tab(visit: Visit, thinking: KillableServer) -> None:
+    api, ana, ben = Api(thinking.url), unique("ana"), unique("ben")
+    group_id = api.group(ana, ben)
+    api.says(ben, group_id, "We should water the garden every evening.")
+    visitor = visit(ana, url=thinking.url)
+    visitor.opens(group_id)
+    visitor.sees("We should water the garden every evening.")
+    visitor.composer.press_sequentially("We should water ")
+    offer = visitor.page.locator(".ghost-text")
+    expect(offer).to_be_visible(timeout=30_000)
+    rest = offer.inner_text()
+    visitor.composer.press("Tab")
+    expect(visitor.composer).to_have_value(f"We should water {rest}")
 
 
 def test_a_reported_message_is_removed_by_a_reviewer(visit: Visit, thinking: KillableServer) -> None:

@@ -65,6 +65,12 @@ export function rejected(notice) {
   change(notice.tempId, { state: "rejected", notice });
 }
 
+/** An appeal was upheld: what was refused then may be sent again as it was. */
+export function allowAgain(decisionId) {
+  const entry = waiting.peek().find((one) => one.notice?.decisionId === decisionId);
+  if (entry) change(entry.tempId, { state: "failed", notice: undefined, error: "Your appeal was upheld." });
+}
+
 /** Send everything that waits, in order. One run at a time; ends where the connection does. */
 export function flush() {
   flushing ??= run().finally(() => { flushing = null; });

@@ -1,11 +1,11 @@
 /** Who is signed in on this page, and the life of the connection. */
 import { credentials, rest } from "../api.js";
 import { batch, signal } from "../lib.js";
-import { call, close, open } from "../socket.js";
+import { call, close, mention, open } from "../socket.js";
 import { changeMember, dropGroup, groups, nameDirects, openId, takeGroup } from "./groups.js";
 import { LOG_EVENTS, sync, take } from "./log.js";
 import { accepted } from "./messages.js";
-import { closeOutbox, flush, openOutbox, rejected } from "./outbox.js";
+import { allowAgain, closeOutbox, flush, openOutbox, rejected } from "./outbox.js";
 import { forgetPeople, me, meet, setPresent } from "./people.js";
 import { hearSuggestions } from "./suggestions.js";
 import { startedTyping, stoppedTyping } from "./typing.js";
@@ -18,6 +18,7 @@ export const stage = signal("out");
 export const refusal = signal(null);
 
 const KEY = "chatcore-session";
+const AWAY_AFTER_MS = 120_000;
 let kept = null;
 
 /** A window has its own session, unless one asked to stay signed in on this device. */
@@ -130,7 +131,8 @@ const HEARS = {
     const group = groups.peek().get(groupId);
     notice(`A message in ${group?.info.peek().name ?? "a group"} was reported.`);
   },
-  appeal_resolved({ outcome, resend, note }) {
+  appeal_resolved({ outcome, resend, note, decisionId }) {
+    if (resend) allowAgain(decisionId);
     const words = outcome === "denied" ? "Your appeal was denied." : resend ? "Your appeal was upheld: you may send it again." : "Your appeal was upheld: your message is back.";
     notice(note ? `${words} ${note}` : words);
   },
@@ -139,6 +141,15 @@ const HEARS = {
   },
   ...hearSuggestions,
 };
+
+/** Who has not looked at the page for a while is away, and back at once with a look. */
+let leaving = 0;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(leaving);
+  const tell = (status) => mention("change_status", { status });
+  if (document.visibilityState === "visible") tell("online");
+  else leaving = setTimeout(() => tell("away"), AWAY_AFTER_MS);
+});
 
 /** Somebody's read watermark: theirs for the ticks of messages, one's own for the count of unread ones. */
 function moved({ groupId, readBy, upToSeq }) {

@@ -43,6 +43,9 @@ export async function askReplies(group) {
   }
 }
 
+/** How long to wait before asking: a pause in typing, and four seconds since the last time. */
+export const completionDelay = (pauseMs) => Math.max(pauseMs, notBefore - Date.now() + 1);
+
 /** Asked for while one pauses; at most once in four seconds, and not again for the same text. */
 export async function askCompletion(group, text) {
   if (!completing.peek() || text.length < 6 || Date.now() < notBefore || text === latestText) return;

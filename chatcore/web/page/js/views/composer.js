@@ -4,7 +4,7 @@ import { html, useEffect, useRef, useSignal } from "../lib.js";
 import { edit, send } from "../store/messages.js";
 import { notice, tried } from "../store/notices.js";
 import { handleOf, me, nameOf } from "../store/people.js";
-import { askCompletion, askReplies, ghost, mayAsk, rate } from "../store/suggestions.js";
+import { askCompletion, askReplies, completionDelay, ghost, mayAsk, rate } from "../store/suggestions.js";
 import { tellTyping } from "../store/typing.js";
 import { bytesOf, fileSize } from "../text.js";
 import { EmojiPicker } from "./emoji.js";
@@ -35,7 +35,7 @@ export function Composer({ group }) {
   useEffect(() => {
     ghost.value = null;
     if (editing || !mayAsk(group)) return;
-    const timer = setTimeout(() => askCompletion(group, text.peek()), COMPLETE_AFTER_MS);
+    const timer = setTimeout(() => askCompletion(group, text.peek()), completionDelay(COMPLETE_AFTER_MS));
     return () => clearTimeout(timer);
   }, [text.value, group]);
 
