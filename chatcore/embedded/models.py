@@ -63,6 +63,7 @@ class EmbeddedModels:
             raise RuntimeError("the embedded models are already started")
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder.chmod(0o700)
+        (self._folder / ENDPOINT_FILE).unlink(missing_ok=True)  # of a process that was killed
         self._token = secrets.token_urlsafe(32)
         await asyncio.to_thread(write_private, self._token_file, self._token)
         self._process = self._supervised()

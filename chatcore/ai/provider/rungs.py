@@ -1,6 +1,7 @@
 """One endpoint of the ladder: its address, its models, its breaker, and what it is known not to be able to do."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -85,4 +86,5 @@ class Rung:
     async def close(self) -> None:
         making, self._making = self._making, None
         if making is not None:
-            await (await making).close()
+            with contextlib.suppress(Exception):  # whoever asked has heard why it could not be made
+                await (await making).close()
