@@ -23,18 +23,19 @@ RUN /opt/chatcore/bin/uv pip install --quiet --python /opt/chatcore/bin/python -
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 chatcore && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin chatcore \
-    && install -d -o chatcore -g chatcore -m 0700 /data
+    && install -d -o chatcore -g chatcore -m 0700 /data /scratch
 COPY --from=build /opt/chatcore /opt/chatcore
 COPY --from=build /src /src
 ENV PATH=/opt/chatcore/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     CHATCORE_HOME=/data \
+    TMPDIR=/scratch \
     HOST=0.0.0.0 \
     PORT=3001
 WORKDIR /src
 USER 10001:10001
-VOLUME /data
+VOLUME ["/data", "/scratch"]
 EXPOSE 3001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \

@@ -28,7 +28,7 @@ resource "aws_ecs_task_definition" "pipelines" {
       secrets = [{ name = "CHATCORE_TOKEN", valueFrom = aws_secretsmanager_secret.pipelines[0].arn }]
       mountPoints = [
         { sourceVolume = "data", containerPath = "/data", readOnly = false },
-        { sourceVolume = "tmp", containerPath = "/tmp", readOnly = false },
+        { sourceVolume = "scratch", containerPath = "/scratch", readOnly = false },
       ]
       logConfiguration = {
         logDriver = "awslogs"
@@ -46,7 +46,7 @@ resource "aws_ecs_task_definition" "pipelines" {
   }
 
   volume {
-    name = "tmp"
+    name = "scratch"
   }
 }
 

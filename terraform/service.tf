@@ -72,7 +72,7 @@ resource "aws_ecs_task_definition" "server" {
       portMappings           = [{ containerPort = local.port, protocol = "tcp" }]
       mountPoints = [
         { sourceVolume = "data", containerPath = "/data", readOnly = false },
-        { sourceVolume = "tmp", containerPath = "/tmp", readOnly = false },
+        { sourceVolume = "scratch", containerPath = "/scratch", readOnly = false },
       ]
       linuxParameters = { initProcessEnabled = true }
       healthCheck = {
@@ -99,7 +99,7 @@ resource "aws_ecs_task_definition" "server" {
   }
 
   volume {
-    name = "tmp"
+    name = "scratch"
   }
 }
 

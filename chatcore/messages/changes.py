@@ -40,4 +40,4 @@ class Changes:
             try:
                 listener(change)
             except Exception:
-                log.exception("listener_failed", kind=change.kind)
+                log.exception("listener_failed", reason=change.kind)
