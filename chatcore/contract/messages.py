@@ -1,5 +1,6 @@
 """Shapes about messages, the group's log, read state and reports."""
 
+import re
 import unicodedata
 from typing import Annotated, Any, Literal, Self
 
@@ -9,6 +10,7 @@ from chatcore.contract.base import Clean, Moment, ObjectIdText, Seq, Shape, Text
 from chatcore.contract.people import User
 
 MAX_MESSAGE_BYTES = 4096
+KEYCAP = re.compile("[0-9#*]\ufe0f?\u20e3\\Z")
 MessageType = Literal["text", "image", "file", "system"]
 LogEventName = Literal[
     "new_message",
@@ -27,8 +29,9 @@ TempId = Annotated[str, StringConstraints(min_length=1, max_length=64), Clean]
 def _emoji(text: str) -> str:
     """One emoji, possibly a sequence: at least one symbol, and nothing that is a letter, space, `.` or `$`."""
     kinds = [unicodedata.category(character) for character in text]
-    keycap = text[-1:] == "\u20e3" and text[:1] in "0123456789#*"
-    if not keycap and ("So" not in kinds or any(kind not in ("So", "Sk", "Mn", "Me", "Cf") for kind in kinds)):
+    if not KEYCAP.match(text) and (
+        "So" not in kinds or any(kind not in ("So", "Sk", "Mn", "Me", "Cf") for kind in kinds)
+    ):
         raise ValueError("must be one emoji")
     return text
 

@@ -170,11 +170,32 @@ class TestReactions:
         counts = await asyncio.gather(*(person.socket.call("add_reaction", react) for person in crowd))
         assert sorted(answer["count"] for answer in counts) == list(range(1, 9))
 
-    @pytest.mark.parametrize("emoji", ["", "a", "$inc", "a.b", "\U0001f44d\U0001f44d $", "x\U0001f44d", "\u200d", "9"])
+    @pytest.mark.parametrize(
+        "emoji",
+        [
+            "",
+            "a",
+            "$inc",
+            "a.b",
+            "\U0001f44d\U0001f44d $",
+            "x\U0001f44d",
+            "\u200d",
+            "9",
+            "1.a\u20e3",
+            "#$\u20e3",
+            "\u20e3",
+        ],
+    )
     async def test_only_an_emoji_is_a_reaction(self, people: People, emoji: str) -> None:
         ana, _, group, sent = await _sent(people)
         react = {"groupId": group, "messageId": sent["messageId"], "emoji": emoji}
         assert (await ana.socket.refusal("add_reaction", react))["code"] == "invalid_payload"
+
+    @pytest.mark.parametrize("emoji", ["1\ufe0f\u20e3", "#\u20e3", "\u2764\ufe0f", "\U0001f1e9\U0001f1ea"])
+    async def test_keycaps_hearts_and_flags_are_emoji(self, people: People, emoji: str) -> None:
+        ana, ben, group, sent = await _sent(people)
+        await ana.socket.call("add_reaction", groupId=group, messageId=sent["messageId"], emoji=emoji)
+        assert (await ben.reads(group))[-1]["reactions"] == {emoji: 1}
 
     async def test_a_message_takes_twenty_different_ones(self, people: People) -> None:
         ana, _, group, sent = await _sent(people)
