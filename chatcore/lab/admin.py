@@ -3,10 +3,8 @@
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
-
 from chatcore.client.link import LinkLost
-from chatcore.client.rest import Rest
+from chatcore.client.rest import calls_for_many
 from chatcore.lab.surroundings import settings
 
 __all__ = ["LinkLost", "promote_prompt", "rollback_prompt"]
@@ -24,7 +22,7 @@ async def rollback_prompt(version: str) -> dict[str, Any]:
 
 async def _post(path: str, body: dict[str, str]) -> dict[str, Any]:
     ours = settings()
-    async with aiohttp.ClientSession() as http:
-        rest = Rest(http, ours.chatcore_url, ours.chatcore_token.get_secret_value)
+    async with calls_for_many(ours.chatcore_url, at_once=1) as rest_of:
+        rest = rest_of(ours.chatcore_token.get_secret_value())
         answer: dict[str, Any] = await rest.request("POST", path, body=body)
         return answer

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import aiohttp
 import numpy as np
 import pandas as pd
 
@@ -121,26 +120,24 @@ async def _replay(talks: pd.DataFrame, url: str, pauses: Mapping[tuple[str, int]
     slots = asyncio.Semaphore(at_once)
     parts = [(str(key), part.sort_values("seq")) for key, part in talks.groupby("conversation", sort=False)]
     busy: list[tuple[float, float]] = []
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
 
-        async def one(key: str, part: pd.DataFrame) -> None:
-            async with slots:
-                busy.append(await _hold(key, part, url, http, pauses, recording))
+    async def one(key: str, part: pd.DataFrame) -> None:
+        async with slots:
+            busy.append(await _hold(key, part, url, pauses, recording))
 
-        async with asyncio.TaskGroup() as group:
-            for key, part in parts:
-                group.create_task(one(key, part))
+    async with asyncio.TaskGroup() as group:
+        for key, part in parts:
+            group.create_task(one(key, part))
     seconds = max(end for _, end in busy) - min(start for start, _ in busy) if busy else 0.0
     return ReplayLog(
         _table(recording, talks), recording.check(), len(recording.heard), seconds, dict(recording.refused)
     )
 
 
-async def _hold(  # noqa: PLR0917 - one conversation's whole setting
+async def _hold(
     key: str,
     part: pd.DataFrame,
     url: str,
-    http: aiohttp.ClientSession,
     pauses: Mapping[tuple[str, int], float],
     recording: _Recording,
 ) -> tuple[float, float]:
@@ -151,7 +148,7 @@ async def _hold(  # noqa: PLR0917 - one conversation's whole setting
         for name in dict.fromkeys(part["sender"]):
             issued = await dev_token(url, f"{str(name)[:24]}-{secrets.token_hex(5)}")
             # Pushes as they come: the client's own order and repair would hide what the transport did.
-            client = Client(url, issued.token, follow=False, http=http)
+            client = Client(url, issued.token, follow=False)
             happenings = client.events()
             people[name] = await stack.enter_async_context(client)
             listening.append(asyncio.create_task(_listen(client, happenings, recording)))
