@@ -7,6 +7,7 @@ from typing import Any
 from chatcore.contract.groups import GroupRole, LeaveReason
 from chatcore.contract.people import User
 from chatcore.errors import Conflict, LimitReached, NotFound
+from chatcore.groups.permissions import NO_SUCH_GROUP
 from chatcore.groups.records import MemberRecord, Room
 from chatcore.groups.rendering import membership_event, message_shape
 from chatcore.groups.rooms import Rooms
@@ -69,6 +70,8 @@ class Membership:
 
         def check() -> None:
             still()
+            if not room.members:  # the last one has just left, and the group goes after them
+                raise NotFound(NO_SUCH_GROUP)
             if user.user_id in room.members:
                 raise Conflict("That user is a member already")
             if len(room.members) >= self._max_members:

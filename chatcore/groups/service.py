@@ -118,15 +118,21 @@ class Groups:
         return await self.shape(room, caller.user_id)
 
     async def direct(self, caller: Caller, request: DirectMessage) -> Group:
-        """The conversation of two people; asking again, from either side, gives the same one."""
+        """The conversation of two people; asking again, from either side, gives the same one. Who has left it is in it
+        again, as a message to nobody would help neither."""
         if request.user_id == caller.user_id:
             raise Conflict("A direct conversation needs somebody else")
-        await self._identity.get_user(request.user_id)
+        other = (await self._identity.get_user(request.user_id)).card()
         group_id = keyed_id(self._secret, "direct", *sorted((caller.user_id, request.user_id)))
         try:
-            return await self.shape(await self.rooms.load(group_id), caller.user_id)
+            room = await self.rooms.load(group_id)
         except NotFound:
-            pass
+            room = await self._start_direct(caller, other, group_id)
+        for person in (caller.user, other):
+            await self.membership.join(room, person)
+        return await self.shape(room, caller.user_id)
+
+    async def _start_direct(self, caller: Caller, other: User, group_id: str) -> Room:
         now = self._clock()
         record = GroupRecord(
             id=group_id,
@@ -140,10 +146,9 @@ class Groups:
             updated_at=now,
         )
         try:
-            room = await self._found(record, caller.user, {caller.user_id: "member", request.user_id: "member"})
+            return await self._found(record, caller.user, {caller.user_id: "member", other.user_id: "member"})
         except Conflict:
-            room = await self.rooms.load(group_id)
-        return await self.shape(room, caller.user_id)
+            return await self.rooms.load(group_id)
 
     async def _found(self, record: GroupRecord, founder: User, roles: dict[str, str]) -> Room:
         """Group, first members and the log's first rows, all in one transaction."""
@@ -256,10 +261,13 @@ class Groups:
         return await self.leave(caller, LeaveGroup(group_id=request.group_id, membership=True))
 
     async def _end_membership(self, room: Room, user: User, reason: LeaveReason = "left") -> None:
-        member = room.members[user.user_id]
-        if member.role == "owner" and len(room.members) > 1:
-            raise Conflict("An owner hands the group over (transfer-ownership) before leaving it")
-        await self.membership.remove(room, user, by=user, reason=reason)
+        def still() -> None:
+            member = room.members.get(user.user_id)
+            if member is not None and member.role == "owner" and len(room.members) > 1:
+                raise Conflict("An owner hands the group over (transfer-ownership) before leaving it")
+
+        still()
+        await self.membership.remove(room, user, by=user, reason=reason, still=still)
         if not room.members:
             await self._delete(room, user)
 
@@ -275,8 +283,12 @@ class Groups:
         others = [member for member in room.members.values() if member.user_id != owner.user_id]
         heir = min(others, key=lambda member: (-RANK[member.role], member.joined_seq))
         card = await self._identity.card(heir.user_id)
+
+        def still() -> None:
+            authorize(room, owner.user_id, "group.transfer")
+
         await self.membership.set_roles(
-            room, {heir.user_id: (card, "owner"), owner.user_id: (owner, "member")}, by=owner
+            room, {heir.user_id: (card, "owner"), owner.user_id: (owner, "member")}, by=owner, still=still
         )
 
     # --- managing

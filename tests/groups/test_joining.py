@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.memory import Household
+from chatcore.contract.groups import DirectMessage, LeaveGroup, TransferOwnership
+from tests.memory import Household, codes
 from tests.talking import NO_GROUP, Json, People
 
 
@@ -91,6 +92,18 @@ class TestDirectConversations:
         ana = await people.person("ana")
         assert (await ana.rest("POST", "/direct-messages", {"userId": ana.user_id})).code == "conflict"
         assert (await ana.rest("POST", "/direct-messages", {"userId": "nobody-at-all"})).code == "not_found"
+
+    @pytest.mark.parametrize("asks", [0, 1])
+    async def test_asking_again_brings_back_who_has_left(self, asks: int) -> None:
+        async with Household() as house:
+            ana, ben = house.people("ana", "ben")
+            groups = house.services.groups
+            direct = await groups.direct(ana, DirectMessage(user_id="ben"))
+            await groups.leave(ana, LeaveGroup(group_id=direct.id, membership=True))
+            asker, other = ((ana, "ben"), (ben, "ana"))[asks]
+            again = await groups.direct(asker, DirectMessage(user_id=other))
+            assert (again.id, again.role, again.member_count) == (direct.id, "member", 2)
+            await house.sends(ana, direct.id)
 
     async def test_nobody_else_gets_in_and_nobody_manages_it(self, people: People) -> None:
         ana, ben, eve = await people.persons("ana", "ben", "eve")
@@ -250,6 +263,35 @@ class TestLeaving:
         await ben.post(f"/groups/{group}/leave")
         await ana.post(f"/groups/{group}/leave")
         assert (await ana.rest("GET", f"/groups/{group}")).status == 404
+
+    async def test_who_is_made_the_owner_while_leaving_stays(self) -> None:
+        async with Household() as house:
+            ana, ben = house.people("ana", "ben")
+            group = await house.group(ana, ben)
+            outcomes = await asyncio.gather(
+                house.services.members.transfer(ana, TransferOwnership(group_id=group, user_id="ben")),
+                house.services.groups.leave(ben, LeaveGroup(group_id=group, membership=True)),
+                return_exceptions=True,
+            )
+            assert codes(outcomes) == ["conflict", "ok"]
+            assert await house.roles(group) == {"ana": "admin", "ben": "owner"}
+
+    async def test_an_owner_whom_somebody_joins_while_leaving_stays(self) -> None:
+        async with Household() as house:
+            ana, ben = house.people("ana", "ben")
+            group = await house.group(ana, join_policy="open")
+            leaving = house.services.groups.leave(ana, LeaveGroup(group_id=group, membership=True))
+            outcomes = await asyncio.gather(house.joins(ben, group), leaving, return_exceptions=True)
+            assert codes(outcomes) == ["conflict", "ok"]
+            assert await house.roles(group) == {"ana": "owner", "ben": "member"}
+
+    async def test_nobody_joins_a_group_that_goes_with_its_last_member(self) -> None:
+        async with Household() as house:
+            ana, ben = house.people("ana", "ben")
+            group = await house.group(ana, join_policy="open")
+            leaving = house.services.groups.leave(ana, LeaveGroup(group_id=group, membership=True))
+            outcomes = await asyncio.gather(leaving, house.joins(ben, group), return_exceptions=True)
+            assert codes(outcomes) == ["not_found", "ok"]
 
     async def test_one_who_comes_back_starts_anew(self, people: People) -> None:
         ana, ben = await people.connected("ana", "ben")
