@@ -1,5 +1,9 @@
 """Reading a group's log: pages by number or cursor, and `sync`. Every read is a bounded window of `seq`."""
 
+from collections.abc import Sequence
+
+import orjson
+
 from chatcore.contract.messages import History, LogEvent, SyncedGroup
 from chatcore.groups.records import Room
 from chatcore.groups.rendering import Rendering
@@ -8,8 +12,27 @@ from chatcore.journal.rows import Head, Row
 from chatcore.journal.store import JournalStore
 
 SYNC_EVENTS = 200
+SYNC_BYTES = 262_144  # of one answer; over 1 MiB unsent the transport takes the asker for a slow reader and cuts it off
 LEAST_WINDOW = 8
 WIDEST_WINDOW = 800
+
+
+class SyncRoom:
+    """What still fits into one answer to `sync`. The first event always does, so that each answer leads on."""
+
+    def __init__(self, size: int = SYNC_BYTES):
+        self._size = size
+        self.left = size
+
+    def fitting(self, events: Sequence[LogEvent]) -> list[LogEvent]:
+        """The first of these that fit."""
+        for place, event in enumerate(events):
+            weight = len(orjson.dumps(event.data))
+            if weight > self.left and self.left < self._size:
+                self.left = 0
+                return list(events[:place])
+            self.left = max(0, self.left - weight)
+        return list(events)
 
 
 class LogReader:
@@ -80,14 +103,18 @@ class LogReader:
             seq += WIDEST_WINDOW
         return found[:limit]
 
-    async def since(self, room: Room, floor: int, since: int) -> SyncedGroup:
-        """At most 200 events; `resyncRequired` where the past before them is gone or hidden."""
+    async def since(self, room: Room, floor: int, since: int, answer: SyncRoom) -> SyncedGroup:
+        """At most 200 events and what fits into the answer; `resyncRequired` where the past before them is gone or
+        hidden."""
         head = self._rooms.head(room.id)
         if since > head.seq or since < floor:
             return self._synced(room.id, [], head, resync=since < floor or since > head.seq)
+        if answer.left == 0:
+            return self._synced(room.id, [], head, more=since < head.seq)
         rows = await self._journal.window(room.id, since, min(head.seq, since + SYNC_EVENTS))
-        events = await self._rendering.log(room, head, rows, floor)
-        return self._synced(room.id, events, head, more=bool(rows) and rows[-1].seq < head.seq)
+        events = answer.fitting(await self._rendering.log(room, head, rows, floor))
+        read_to = events[-1].seq if events else since
+        return self._synced(room.id, events, head, more=bool(rows) and read_to < head.seq)
 
     @staticmethod
     def _synced(

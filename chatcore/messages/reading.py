@@ -22,7 +22,7 @@ from chatcore.groups.service import Groups
 from chatcore.identity.service import Exported, Identity
 from chatcore.journal.rows import Row
 from chatcore.journal.store import JournalStore
-from chatcore.messages.history import LogReader
+from chatcore.messages.history import LogReader, SyncRoom
 from chatcore.messages.log import MessageLog
 from chatcore.messages.read_state import ReadState
 from chatcore.ports import Caller, Fanout
@@ -67,12 +67,14 @@ class Reading:
         return MessagePage(messages=messages, latest_seq=self._rooms.head(room.id).seq, has_more=has_more)
 
     async def sync(self, caller: Caller, request: Sync) -> Synced:
-        """What came after each cursor. A group one may not read (any more) says so and leaves the others alone."""
+        """What came after each cursor, as far as one answer holds. A group one may not read (any more) says so and
+        leaves the others alone."""
         synced: list[SyncedGroup] = []
+        answer = SyncRoom()
         for point in request.groups:
             try:
                 room = await self._groups.require(caller, "message.read", point.group_id)
-                synced.append(await self._pages.since(room, room.floor(caller.user_id), point.since))
+                synced.append(await self._pages.since(room, room.floor(caller.user_id), point.since, answer))
             except (NotFound, Forbidden) as refusal:
                 synced.append(
                     SyncedGroup(

@@ -2,6 +2,9 @@
 
 import pytest
 
+from chatcore.contract.messages import LogEvent, Sync, SyncPoint
+from chatcore.messages.history import SyncRoom
+from tests.memory import Household
 from tests.servers import ServerInThread
 from tests.talking import NO_GROUP, Json, People, Person
 
@@ -187,6 +190,35 @@ class TestSync:
         assert [event["seq"] for event in rest["events"]] == list(range(201, first["latestSeq"] + 1))
         assert rest["hasMore"] is False
         assert first["latestSeq"] == 207
+
+    async def test_one_answer_stays_small_enough_to_be_sent_and_leads_on(self) -> None:
+        """What is unsent beyond 1 MiB has its connection cut, so a larger answer could never arrive."""
+        async with Household() as house:
+            ana, ben = house.people("ana", "ben")
+            groups = [await house.group(ana, ben) for _ in range(3)]
+            for group in groups:
+                for number in range(40):
+                    await house.sends(ana, group, '"' * 4090 + str(number))
+            latest = {group: house.rooms.head(group).seq for group in groups}
+            since, answers = dict.fromkeys(groups, 0), 0
+            while since != latest:
+                points = [SyncPoint(group_id=group, since=seq) for group, seq in since.items()]
+                synced = await house.services.reading.sync(ben, Sync(groups=points))
+                assert len(synced.wire_json()) < 400_000
+                answers += 1
+                for group in synced.groups:
+                    places = [event.seq for event in group.events]
+                    assert places == list(range(since[group.group_id] + 1, since[group.group_id] + 1 + len(places)))
+                    since[group.group_id] += len(places)
+                    assert group.has_more is (since[group.group_id] < latest[group.group_id])
+                assert answers <= 8
+            assert answers > 1
+
+    async def test_a_single_event_larger_than_an_answer_comes_alone(self) -> None:
+        event = LogEvent(seq=1, event="new_message", data={"content": "x" * 100})
+        room = SyncRoom(10)
+        assert room.fitting([event, event]) == [event]
+        assert room.fitting([event]) == []
 
     async def test_one_who_is_up_to_date_gets_nothing(self, people: People) -> None:
         (ana,) = await people.connected("ana")
