@@ -160,11 +160,13 @@ class Responses:
             notice = ReportCreated(report_id=report_id, group_id=room.id, message_id=row.id, reason=request.reason)
             if self._reported is not None:
                 await self._reported(room.id, row.id, row.sender_id)
-            for user_id in self._reviewers(room):
+            for user_id in self._reviewers(room, but=row.sender_id):
                 self._fanout.tell(user_id, "report_created", notice)
             self._fanout.publish("report_created", notice, group_id=REVIEWERS)
         return ReportReceipt(report_id=report_id)
 
     @staticmethod
-    def _reviewers(room: Room) -> list[str]:
-        return [user_id for user_id in room.members if allows(room, user_id, "message.delete_any")]
+    def _reviewers(room: Room, *, but: str) -> list[str]:
+        """Not whom the report is about."""
+        people = room.members.keys() - {but}
+        return sorted(user_id for user_id in people if allows(room, user_id, "message.delete_any"))

@@ -254,11 +254,23 @@ class TestReports:
             assert "report_created" not in await other.socket.settled()
 
     async def test_a_repeat_is_the_first_report(self, people: People) -> None:
-        ana, ben, group, sent = await _sent(people)
-        report = {"groupId": group, "messageId": sent["messageId"], "reason": "not kind"}
-        first = await ben.socket.call("report_message", report)
+        ana, ben, group, _ = await _sent(people)
+        (cleo,) = await people.connected("cleo")
+        await ana.adds(cleo, group)
+        bad = await ben.sends(group, "something bad")
+        report = {"groupId": group, "messageId": bad["messageId"], "reason": "not kind"}
+        first = await cleo.socket.call("report_message", report)
         await ana.receives("report_created")
-        assert await ben.socket.call("report_message", report | {"reason": "again"}) == first
+        assert await cleo.socket.call("report_message", report | {"reason": "again"}) == first
+        assert "report_created" not in await ana.socket.settled()
+
+    async def test_whom_a_report_is_about_is_not_told_whatever_their_role(self, people: People) -> None:
+        ana, ben, group, sent = await _sent(people)
+        (mia,) = await people.connected("mia")
+        await ana.adds(mia, group, "moderator")
+        report = {"groupId": group, "messageId": sent["messageId"], "reason": "the owner is not kind"}
+        await ben.socket.call("report_message", report)
+        await mia.receives("report_created")
         assert "report_created" not in await ana.socket.settled()
 
     async def test_ones_own_message_is_not_reported(self, people: People) -> None:
