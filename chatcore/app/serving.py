@@ -138,7 +138,12 @@ async def _listen(
 ) -> str:
     sockets.attach(app)
     runner = Listener(
-        app, access_log=None, handle_signals=False, max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES
+        app,
+        access_log=None,
+        handle_signals=False,
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+        auto_decompress=False,  # what is compressed is refused, unread
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

@@ -3,10 +3,13 @@
 import asyncio
 import ipaddress
 from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+PASSED_ON: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 
 
 class PeerAddresses:
@@ -89,6 +92,19 @@ class AddressCaps:
     def _forget_full_buckets(self, now: float) -> None:
         refill_seconds = self._burst / self._per_second
         self._buckets = {key: bucket for key, bucket in self._buckets.items() if now - bucket[1] < refill_seconds}
+
+
+def asked_on_this_machine(request: web.Request) -> bool:
+    """On a loopback port: directly, and under a name of loopback itself. A proxy on this machine speaks for anybody,
+    and any web page can have a name of its own point here (DNS rebinding)."""
+    if "@" in request.host or any(name in request.headers for name in PASSED_ON):
+        return False
+    try:
+        host = urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:
+        return False
+    parsed = _address(host)
+    return host == "localhost" or host.endswith(".localhost") or (parsed is not None and parsed.is_loopback)
 
 
 def _address(text: str) -> Address | None:

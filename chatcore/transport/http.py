@@ -28,7 +28,7 @@ from chatcore.limits import Bucket, RateLimits, address_key
 from chatcore.logs import bind_correlation, caller_hash, get_logger
 from chatcore.metrics import Metrics
 from chatcore.ports import Caller
-from chatcore.transport.addresses import PeerAddresses
+from chatcore.transport.addresses import PeerAddresses, asked_on_this_machine
 from chatcore.transport.failures import as_refusal, new_correlation_id, parse, problem
 from chatcore.transport.media import MediaRoutes
 from chatcore.transport.operations import OperationsRoute
@@ -128,8 +128,8 @@ class HttpApi:
         return _json(await self._ops.login(login, address))
 
     async def _dev_token(self, request: web.Request) -> web.StreamResponse:
-        """Only in development on loopback; elsewhere the route does not exist."""
-        if not self._ops.dev_tokens:
+        """Only in development, to whoever asks on this machine; elsewhere the route does not exist."""
+        if not (self._ops.dev_tokens and asked_on_this_machine(request)):
             raise NotFound("This server gives tokens to signed-in people only")
         self._limits.require("dev_token", address_key(self._addresses.of(request)))
         return _json(await self._ops.dev_token(parse(DevTokenRequest, await _body(request))))
@@ -150,6 +150,7 @@ class HttpApi:
         started, code = time.monotonic(), "ok"
         with bind_correlation(correlation_id):
             try:
+                _require_plain(request)
                 response = self._preflight(request) or await handler(request)
             except Exception as error:  # noqa: BLE001 - the one funnel of this transport
                 refusal = _refusal(error)
@@ -204,6 +205,11 @@ class HttpApi:
             self._metrics.rate_limits.labels("rest").inc()
         elif refusal.status in (401, 403, 404):
             self._metrics.denials.labels(refusal.code).inc()
+
+
+def _require_plain(request: web.Request) -> None:
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        raise UnsupportedMedia("Send the body as it is, without an encoding")
 
 
 def _refusal(error: Exception) -> ChatError:

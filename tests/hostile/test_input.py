@@ -272,6 +272,40 @@ class TestRest:
         is_coded(answer)
         assert answer.status == status
 
+    @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "GZIP, gzip"])
+    async def test_a_compressed_body_is_refused_unread(self, strangers: People, encoding: str) -> None:
+        headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+        url = strangers.url + "/api/auth/login"
+        answer = await request(strangers.http, "POST", url, data=b"no such thing", headers=headers)
+        is_coded(answer)
+        assert answer.status == 415
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Host": "evil.example"},
+            {"Host": "evil.example:80@127.0.0.1"},
+            {"Host": "127.0.0.1.evil.example"},
+            {"Host": "[::1"},
+            {"X-Forwarded-For": "127.0.0.1"},
+            {"Forwarded": "for=127.0.0.1"},
+            {"Via": "1.1 proxy"},
+        ],
+    )
+    async def test_a_token_for_a_name_is_given_to_nobody_behind_a_proxy_or_another_name(
+        self, strangers: People, headers: dict[str, str]
+    ) -> None:
+        url = strangers.url + "/api/auth/dev-token"
+        answer = await request(strangers.http, "POST", url, {"name": "eve"}, headers=headers)
+        assert answer.status in (400, 404)
+        assert "token" not in (answer.body or {})
+
+    @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:3001", "chat.localhost", "127.0.0.2", "[::1]:3001"])
+    async def test_a_token_for_a_name_is_given_on_this_machine(self, strangers: People, host: str) -> None:
+        url = strangers.url + "/api/auth/dev-token"
+        answer = await request(strangers.http, "POST", url, {"name": "eve"}, headers={"Host": host})
+        assert answer.status == 200
+
     @pytest.mark.parametrize(
         ("method", "path", "status"),
         [
