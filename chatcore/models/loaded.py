@@ -36,7 +36,7 @@ class Models:
             embedder=Embedder(),
             moderation=Moderation.load(),
             replies={language: Replies.load(language) for language in languages},
-            completions=Completions(text for bank in banks for text in (*bank.replies, *bank.triggers)),
+            completions=Completions(phrase for bank in banks for phrase in bank.phrases),
         )
         models.embedder.embed_one("The first call takes longer than all others.")
         return models

@@ -18,6 +18,7 @@ SHORT_WORDS = 2
 NEAREST = 10
 TOO_ALIKE = 0.9  # cosine of two replies that say the same
 ANY_INTENT = "any"
+NEVER_COMPLETED = frozenset({"crisis"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,12 @@ class ReplyBank:
     @property
     def replies(self) -> list[str]:
         return [reply for intent in self.intents for reply in intent.replies]
+
+    @property
+    def phrases(self) -> list[str]:
+        """What people may be helped to type. Nobody is led to words of despair, though they must be recognised."""
+        fit = [intent for intent in self.intents if intent.name not in NEVER_COMPLETED]
+        return [text for intent in fit for text in (*intent.replies, *intent.triggers)]
 
 
 def bank_languages() -> list[str]:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from chatcore.models.files import DATA
 from chatcore.models.loaded import Models
+from chatcore.models.replies import ReplyBank
 from chatcore.models.shapes import MAX_MESSAGES
 from chatcore.models.tasks import CLOSE, OPEN, TASKS, find_task, read_input
 
@@ -88,6 +90,16 @@ def test_typing_is_completed_from_the_past_of_the_group(models: Models) -> None:
     answer = perform(models, "CompleteTyping", text="Where is the quar", messages=past)
     assert answer["completion"].startswith("terly report")
     assert perform(models, "CompleteTyping", text="Where is the quar")["completion"] != answer["completion"]
+
+
+def test_nobody_is_led_to_words_of_despair(models: Models) -> None:
+    crisis = next(intent for intent in ReplyBank.read(DATA / "replies.en.toml").intents if intent.name == "crisis")
+    for trigger in crisis.triggers:
+        words = trigger.split()
+        for count in range(1, len(words)):
+            begun = " ".join(words[:count]) + " "
+            completed = begun + perform(models, "CompleteTyping", text=begun)["completion"].strip()
+            assert completed.casefold() != trigger.casefold()
 
 
 def test_a_common_phrase_is_completed_without_any_past(models: Models) -> None:
