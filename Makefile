@@ -3,7 +3,7 @@
 VENV   ?= .venv
 PYTHON ?= python3
 # Extras of pyproject.toml to install: embedded, redis, models, training, ai, media, notebooks, cluster, loadtest, dev.
-EXTRAS ?= embedded,redis,models,ai,notebooks,dev
+EXTRAS ?= embedded,redis,models,ai,media,notebooks,dev
 # Extra arguments for the tool behind a target: make test ARGS="-x tests/house"
 ARGS   ?=
 
@@ -19,7 +19,7 @@ STAMP  := $(VENV)/.installed-$(subst $(space),-,$(subst $(comma),-,$(EXTRAS)))
 help: ## List every habit
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: $(STAMP) ## Make .venv and install under the lock (EXTRAS=embedded,redis,models,training,ai,media,notebooks,cluster,loadtest,dev)
+setup: $(STAMP) ## Make .venv and install under the lock (EXTRAS=embedded,redis,models,training,ai,media,web,notebooks,cluster,loadtest,dev)
 
 $(STAMP): pyproject.toml requirements.lock chatcore/web/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
