@@ -28,14 +28,18 @@ Reason = Literal[
 ]
 
 
+PROGRESS_BYTES = 65_536
+
+
 class Backlog:
     """What a slow reader has not taken yet; exists only while the kernel's buffer of that socket is full."""
 
-    __slots__ = ("progressed_at", "sizes", "total")
+    __slots__ = ("progressed_at", "sizes", "taken", "total")
 
     def __init__(self, now: float) -> None:
         self.sizes: deque[int] = deque()
         self.total = 0
+        self.taken = 0  # bytes of the first packet that had gone when progress was last noted
         self.progressed_at = now
 
     @property
@@ -48,9 +52,14 @@ class Backlog:
             self.total += len(frame)
 
     def shrink_to(self, buffered: int, now: float) -> None:
-        """`buffered` bytes are still unsent: all packets before them have gone."""
+        """`buffered` bytes are still unsent: all packets before them have gone. A good piece of a large packet is
+        progress like a packet."""
         while self.sizes and self.total - self.sizes[0] >= buffered:
             self.total -= self.sizes.popleft()
+            self.taken = 0
+            self.progressed_at = now
+        if self.total - buffered >= self.taken + PROGRESS_BYTES:
+            self.taken = self.total - buffered
             self.progressed_at = now
 
 
@@ -197,13 +206,20 @@ class Session(AsyncSocket):
         options = self.server.options
         if (
             packets <= options.max_queue_packets
-            and buffered <= options.max_buffer_bytes
+            and (buffered <= options.max_buffer_bytes or buffered <= options.max_buffer_bytes + self._largest_unsent())
             and now - progressed_at < options.slow_reader_seconds
         ):
             return True
         self.server.metrics.slow_reader_aborted()
         self.end("slow reader", abort=True)
         return False
+
+    def _largest_unsent(self) -> int:
+        """Bytes of the largest packet that waits. One packet is never too much by itself: somebody in a great many
+        groups is told of all of them at once, and could else never sign in."""
+        if self.transport is not None:
+            return max(self.backlog.sizes, default=0) if self.backlog is not None else 0
+        return max(map(len, self.queue or ()), default=0)
 
     def _unsent_websocket(self, transport: asyncio.Transport, now: float) -> tuple[int, int, float] | None:
         """(packets, bytes, time of the last progress) that wait for the reader, or None."""

@@ -79,6 +79,28 @@ class TestWebSocket:
             await asyncio.sleep(0.1)
         assert served.metrics.slow_readers == 0
 
+    async def test_one_packet_over_the_byte_limit_arrives_and_more_behind_it_do_not(self, serve: Serve) -> None:
+        served, _, sleeper = await reader_and_sleeper(serve, max_buffer_bytes=100_000)
+        large = {"text": "a" * 12_000_000}  # three times what the kernel takes
+        served.application.opened[1].emit("news", large)
+        await asyncio.sleep(0.05)
+        assert served.metrics.slow_readers == 0
+        received = await sleeper.next()
+        assert received is not None
+        assert len(received) > 12_000_000
+        for _ in range(2):
+            served.application.opened[1].emit("news", large)
+        await eventually(lambda: served.application.gone == ["slow reader"])
+
+    async def test_one_large_packet_that_is_read_slowly_is_not_cut(self, serve: Serve) -> None:
+        served, _, sleeper = await reader_and_sleeper(serve, slow_reader_seconds=0.5)
+        served.application.opened[1].emit("news", {"text": "a" * 12_000_000})
+        await asyncio.sleep(0.05)
+        for _ in range(12):
+            await sleeper.reader.readexactly(500_000)
+            await asyncio.sleep(0.1)
+        assert served.metrics.slow_readers == 0
+
     async def test_the_backlog_counts_what_has_not_left_and_no_more(self, serve: Serve) -> None:
         served, _, sleeper = await reader_and_sleeper(serve, max_queue_packets=1 << 30, max_buffer_bytes=1 << 30)
         connection = served.application.opened[1]
