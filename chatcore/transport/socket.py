@@ -85,7 +85,7 @@ class SocketHandlers:
     async def _welcome(self, connection: Connection, signed: Authenticated) -> None:
         try:
             groups = await self._services.attendance.arrive(connection.state)
-        except Exception:
+        except BaseException:  # the deadline of connecting cancels, too
             self._leave(connection)
             raise
         connection.authenticated = True
