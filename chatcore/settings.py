@@ -307,13 +307,17 @@ class Settings(BaseSettings):
             )
         found += self._redis_problems()
         found += self._storage_problems()
-        for proxy in self.trusted_proxies:
-            try:
-                ipaddress.ip_network(proxy, strict=False)
-            except ValueError:
-                found.append("TRUSTED_PROXIES must list IP addresses or networks")
-                break
+        found += self._proxy_problems()
         return found + (self._production_problems() if self.production else [])
+
+    def _proxy_problems(self) -> list[str]:
+        try:
+            networks = [ipaddress.ip_network(proxy, strict=False) for proxy in self.trusted_proxies]
+        except ValueError:
+            return ["TRUSTED_PROXIES must list IP addresses or networks"]
+        if any(network.prefixlen == 0 for network in networks):
+            return ["TRUSTED_PROXIES must not be everybody: then each client chooses its own address"]
+        return []
 
     def _storage_problems(self) -> list[str]:
         found: list[str] = []
