@@ -157,7 +157,9 @@ class TestOverRest:
 
 
 class TestContent:
-    @pytest.mark.parametrize("content", ["", "   \n\t "])
+    @pytest.mark.parametrize(
+        "content", ["", "   \n\t ", "\u200b\u200d \ufeff", "\u3164", "\u2800\u00ad\ufe0f", "\u202e"]
+    )
     async def test_a_message_needs_text(self, people: People, content: str) -> None:
         (ana,) = await people.connected("ana")
         group = await ana.creates_group()
