@@ -127,11 +127,11 @@ async def test_read_receipts_and_watermarks_are_the_same_at_both(town: Town) -> 
 
 
 async def test_reviewers_at_the_other_process_hear_of_a_report(town: Town) -> None:
-    (ana,), (ben,) = await town.at_first("ana"), await town.at_second("ben")
-    group = await ana.creates_group(ben)
-    sent = await ana.sends(group, "rude")
-    await ben.receives("new_message", content="rude")
-    await ben.socket.call("report_message", groupId=group, messageId=sent["messageId"], reason="rude")
+    (ana,), (ben, cleo) = await town.at_first("ana"), await town.at_second("ben", "cleo")
+    group = await ana.creates_group(ben, cleo)
+    sent = await ben.sends(group, "rude")
+    await cleo.receives("new_message", content="rude")
+    await cleo.socket.call("report_message", groupId=group, messageId=sent["messageId"], reason="rude")
     assert (await ana.receives("report_created"))["messageId"] == sent["messageId"]
 
 
