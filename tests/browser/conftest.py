@@ -48,8 +48,9 @@ def axe() -> Path:
     return kept
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(libraries: None) -> Iterator[Browser]:
+    """One for each file: while it is there this thread has a running event loop, in which no other test could run."""
     path = next((found for name in NAMES if (found := shutil.which(name))), None)
     if path is None:
         pytest.skip("there is no Chromium here; on Debian: apt-get install chromium")

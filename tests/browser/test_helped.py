@@ -53,7 +53,7 @@ def test_a_suggested_reply_is_taken_over_changed_and_sent(visit: Visit, thinking
     chip.click()
     expect(visitor.composer).to_have_value(text)
     visitor.composer.press("Enter")
-    visitor.sees(text)
+    expect(visitor.message(text).locator(".fate")).to_contain_text("Sent")
     assert text in api.history(ben, group_id)
 
 
