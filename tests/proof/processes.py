@@ -77,7 +77,12 @@ class ServerProcess:
     async def start(self, variant: str = "", *, ready: bool = True) -> None:
         """Returns when it is ready to serve, with `ready=False` at once."""
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-        environment = kept | {"CHATCORE_HOME": str(self.home), "PORT": str(self.port), "LOG_LEVEL": "error"}
+        environment = kept | {
+            "CHATCORE_HOME": str(self.home),
+            "PORT": str(self.port),
+            "LOG_LEVEL": "error",
+            "AI": "off",
+        }
         self.pid = await self.launcher.order(
             do="start",
             variant=variant,

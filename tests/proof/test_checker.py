@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcore import app
-from chatcore.app import Chat, open_chat
+from chatcore.app import Chat, chat, open_chat, opening, serving
 from chatcore.contract.base import Shape
 from chatcore.journal.ids import new_id
 from chatcore.journal.pending import Pending
@@ -181,8 +180,8 @@ async def test_acknowledging_before_the_commit_is_found_out_by_a_kill(server: Se
 async def test_a_log_without_its_unique_index_is_found_out(
     open_server: Open, monkeypatch: pytest.MonkeyPatch, query_guard: QueryGuard
 ) -> None:
-    without = [index for index in app.INDEXES if index.collection != "messages"]
-    monkeypatch.setattr(app, "INDEXES", without)
+    without = [index for index in opening.INDEXES if index.collection != "messages"]
+    monkeypatch.setattr(opening, "INDEXES", without)
     async with open_server() as one, open_server() as other:
         history = await history_of(one, other, messages=150)
     query_guard.forgive()  # of course
@@ -199,7 +198,7 @@ async def test_a_skipped_number_is_found_out(open_server: Open, monkeypatch: pyt
                 ahead[pending.entry.group_id] = replace(head, seq=head.seq + 1)
             return pending.rows
 
-    monkeypatch.setattr(app, "Writer", Skipping)
+    monkeypatch.setattr(chat, "Writer", Skipping)
     async with open_server() as one:
         assert "hole" in (await history_of(one)).kinds()
 
@@ -210,7 +209,7 @@ async def test_a_store_that_forgets_is_found_out(open_server: Open, monkeypatch:
             kept = [row for row in rows if row.seq % 10]
             return await super().insert(kept) if kept == list(rows) else Inserted(len(rows))
 
-    monkeypatch.setattr(app, "MongoJournalStore", Forgetful)
+    monkeypatch.setattr(chat, "MongoJournalStore", Forgetful)
     async with open_server() as one:
         assert {"lost", "phantom", "hole"} <= (await history_of(one)).kinds()
 
@@ -222,7 +221,7 @@ async def test_a_server_that_keeps_pushing_to_the_kicked_is_found_out(
         def leave(self, group_id: str, *, user_id: str | None = None, connection_id: str | None = None) -> None:
             return None
 
-    monkeypatch.setattr(app, "SocketFanout", Unforgetting)
+    monkeypatch.setattr(serving, "SocketFanout", Unforgetting)
     async with open_server() as one, talking(("ana", one.url), ("mallory", one.url)) as talk:
         ana, mallory = talk.talkers
         await ana.following.rest.request("DELETE", f"/api/groups/{talk.group_id}/members/{mallory.user_id}")
@@ -258,7 +257,7 @@ async def test_pushes_in_another_order_are_found_out(open_server: Open, monkeypa
             while self.held:
                 self.held.pop()()
 
-    monkeypatch.setattr(app, "SocketFanout", Shuffling)
+    monkeypatch.setattr(serving, "SocketFanout", Shuffling)
     async with open_server() as one:
         assert "order" in (await history_of(one)).kinds()
 
@@ -266,6 +265,6 @@ async def test_pushes_in_another_order_are_found_out(open_server: Open, monkeypa
 async def test_a_server_that_does_not_know_a_retry_is_found_out(
     open_server: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages_service, "keyed_id", lambda key, *parts: new_id(app._now()))
+    monkeypatch.setattr(messages_service, "keyed_id", lambda key, *parts: new_id(chat._now()))
     async with open_server() as one:
         assert {"retry", "duplicate"} <= (await history_of(one)).kinds()
