@@ -10,6 +10,18 @@ from tests.browser.visitor import Api, Visitor, unique
 Visit = Callable[..., Visitor]
 
 
+KEPT_ON_DISK = """async (wanted) => {
+  const [info] = await indexedDB.databases();
+  const asked = indexedDB.open(info.name);
+  const opened = await new Promise((done) => { asked.onsuccess = () => done(asked.result); });
+  const store = opened.objectStoreNames[0];
+  const counted = opened.transaction(store).objectStore(store).count();
+  const count = await new Promise((done) => { counted.onsuccess = () => done(counted.result); });
+  opened.close();
+  return count === wanted;
+}"""
+
+
 def test_after_kill_9_and_a_new_start_both_have_everything_once(visit: Visit, killable: KillableServer) -> None:
     api, ana, ben = Api(killable.url), unique("ana"), unique("ben")
     group_id = api.group(ana, ben)
@@ -49,6 +61,7 @@ def test_what_was_written_offline_outlives_the_page_and_is_sent_once(visit: Visi
     one.writes("first, without a network")
     one.writes("second, without a network")
     expect(one.page.locator(".unsent")).to_have_count(2)
+    one.page.wait_for_function(KEPT_ON_DISK, arg=2)
     one.page.close()
 
     one.context.set_offline(False)

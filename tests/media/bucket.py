@@ -25,6 +25,7 @@ class Bucket:
         self.comes_back()
         self.client = boto3.client("s3", endpoint_url=self.url, **KEYS)
         self.client.create_bucket(Bucket=self.NAME)
+        self.empty()  # what is in it belongs to the process and not to the server
 
     def comes_back(self) -> None:
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self._port, verbose=False)
