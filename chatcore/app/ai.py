@@ -87,7 +87,17 @@ def compose_ai(
         person=ledger.person,
     )
     runtimes = Runtimes()
-    models = Models(
+    models = make_models(settings, embedded, budget, metrics, runtimes)
+    prompts = make_prompts(mongo, keys, runtimes)
+    return Ai(models, ledger, prompts, Replay(ledger, models, prompts), embedded)
+
+
+def make_models(
+    settings: Settings, embedded: Endpoint | None, budget: Budget, metrics: Metrics, runtimes: Runtimes
+) -> Models:
+    """The ladder that the settings ask for, on top of the embedded models where somebody runs them."""
+    disabled = why_disabled(settings)
+    return Models(
         () if disabled else _rungs(settings, embedded, metrics),
         disabled=disabled,
         timeout_seconds=settings.ai_timeout_seconds,
@@ -96,8 +106,6 @@ def compose_ai(
         shipped=shipped(),
         runtimes=runtimes,
     )
-    prompts = make_prompts(mongo, keys, runtimes)
-    return Ai(models, ledger, prompts, Replay(ledger, models, prompts), embedded)
 
 
 def make_prompts(mongo: Mongo, keys: Keys, runtimes: Runtimes | None = None) -> Prompts:
