@@ -1,0 +1,105 @@
+"""Commands of whoever keeps the pipelines going: the service, other schedulers' forms, tidying up, and a check."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from chatcore.lab.runs import RunRecord, RunStore
+from chatcore.lab.surroundings import ChatError, settings
+from pipelines.console import (
+    ERROR,
+    WORST_FIRST,
+    Jobs,
+    app,
+    cancel_on_signals,
+    days_ago,
+    out,
+    plan_of,
+    send_alert,
+    with_store,
+)
+from pipelines.examination import examine
+from pipelines.forms import FORMS
+from pipelines.keeping import collect
+from pipelines.progress import say_result
+from pipelines.runner import Runner
+from pipelines.schedule import Service, trigger_of
+from pipelines.specs import JOBS, BadSpec, find_specs, read_spec
+
+
+@app.command()
+def serve(jobs: Jobs = JOBS, once: Annotated[bool, typer.Option("--once", help="look once, then end")] = False) -> None:
+    """Run jobs when they are due; several services share the work by claims."""
+    plans = {}
+    for path in find_specs(jobs):
+        spec = read_spec(path)
+        if spec.job.schedule is not None:
+            trigger_of(spec)
+            plans[spec.job.name] = (spec, plan_of(path, []))
+    if not plans:
+        raise BadSpec([f"no job in {jobs} has a schedule"])
+
+    async def work(store: RunStore) -> list[RunRecord]:
+        cancel_on_signals()
+        specs = {name: spec.job for name, (spec, _) in plans.items()}
+
+        async def tell(record: RunRecord) -> None:
+            say_result(out, record)
+            await send_alert(specs[record.job], record, store)
+
+        service = Service(store, Runner(settings().chatcore_runs, store), plans, tell=tell)
+        out.print(f"watching {len(plans)} jobs as {service.owner}", highlight=False)
+        if once:
+            return await service.look(datetime.now(UTC))
+        await service.serve()
+        return []
+
+    records = with_store(work)
+    codes = {record.exit_code for record in records} | {0}
+    raise typer.Exit(next(code for code in WORST_FIRST if code in codes))
+
+
+@app.command()
+def cron(
+    jobs: Jobs = JOBS,
+    form: Annotated[Literal["crontab", "systemd", "kubernetes"], typer.Option("--form")] = "crontab",
+) -> None:
+    """The schedules for a scheduler that is there already."""
+    for path in find_specs(jobs):
+        spec = read_spec(path)
+        if spec.job.schedule is not None:
+            out.print(FORMS[form](spec), markup=False, highlight=False)
+
+
+@app.command()
+def gc(
+    jobs: Jobs = JOBS, dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False
+) -> None:
+    """Remove runs that are older than their job keeps them, but for baselines and each job's newest."""
+    keep = {spec.job.name: spec.job.artifacts.keep for spec in map(read_spec, find_specs(jobs))}
+    folder, now = settings().chatcore_runs, datetime.now(UTC)
+    old, abandoned = with_store(lambda store: collect(store, folder, keep, now=now, dry_run=dry_run))
+    verb = "would remove" if dry_run else "removed"
+    out.print(f"{verb} {len(old)} runs and {len(abandoned)} unfinished folders", highlight=False)
+
+
+@app.command()
+def doctor(jobs: Jobs = JOBS) -> None:
+    """Is everything there that runs need?"""
+    findings = list(examine(jobs, settings().chatcore_runs))
+    findings.append(_examine_registry())
+    for good, what in findings:
+        out.print(f"[{'green' if good else 'red'}]{'ok' if good else 'no'}[/]  {escape(what)}", highlight=False)
+    if not all(good for good, _ in findings):
+        raise typer.Exit(ERROR)
+
+
+def _examine_registry() -> tuple[bool, str]:
+    where = "MongoDB" if settings().mongodb_uri.get_secret_value() else "a file"
+    try:
+        found = with_store(lambda store: store.recent(since=days_ago(1)))
+    except ChatError as refused:
+        return False, f"registry in {where}: {refused.message}"
+    return True, f"registry in {where}, {len(found)} runs in the last day"
