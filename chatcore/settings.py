@@ -184,6 +184,15 @@ class Settings(BaseSettings):
         "", description="ClamAV's daemon, as path of its socket or `host:port`; empty: uploads are not scanned"
     )
 
+    push_payload: Literal["titles", "bare", "off"] = Field(
+        "titles",
+        description="what notices to browsers hold, encrypted for each: `titles` the names of group and sender, "
+        "`bare` nothing; `off`: none are sent",
+    )
+    push_contact: str = Field(
+        "", description="whom push services may write to, `mailto:...` or an https URL; empty: an https `PUBLIC_URL`"
+    )
+
     allowed_origins: OriginList = Field(
         (), description="browser origins for REST, comma-separated; empty: same origin only"
     )
@@ -232,6 +241,14 @@ class Settings(BaseSettings):
         None, description="folder of public labelled data; empty: only the small corpus inside the package"
     )
     chatcore_runs: Path = Field(Path("runs"), description="where `python -m pipelines` keeps runs and reports")
+    pipelines_cluster: str = Field(
+        "",
+        description="Dask scheduler for jobs with `executor: dask`: `tls://host:8786`, or `tcp://` on this machine",
+    )
+    pipelines_tls_dir: Path | None = Field(
+        None,
+        description="`ca.crt`, `tls.crt` and `tls.key` of that cluster; who holds them may run code in it",
+    )
 
     @field_validator(
         "authorized_parties", "allowed_origins", "socket_io_cors_origins", "trusted_proxies", mode="before"
@@ -305,6 +322,8 @@ class Settings(BaseSettings):
             found.append(
                 "LOCAL_ACCOUNTS is off and neither CLERK_JWT_ISSUER nor OIDC_ISSUER is set: nobody could sign in"
             )
+        if self.push_contact and not self.push_contact.startswith(("mailto:", "https://")):
+            found.append("PUSH_CONTACT must begin with mailto: or https://")
         found += self._redis_problems()
         found += self._storage_problems()
         found += self._proxy_problems()

@@ -15,6 +15,7 @@ from chatcore.lab.admin import LinkLost, promote_prompt, rollback_prompt
 from chatcore.lab.runs import RunRecord, RunStore
 from chatcore.lab.surroundings import BadSettings, ChatError, VariableNotSet, settings
 from pipelines import looking, operating
+from pipelines.artifacts import tampered
 from pipelines.console import (
     BAD_SPEC,
     ERROR,
@@ -33,11 +34,11 @@ from pipelines.console import (
     send_alert,
     with_store,
 )
+from pipelines.disk import say_os_error
 from pipelines.parameters import read_parameters
 from pipelines.progress import say_result, watching
-from pipelines.reports.page import tampered
 from pipelines.reports.summaries import junit, markdown
-from pipelines.runner import Runner
+from pipelines.runner import RegistryLost, Runner
 from pipelines.specs import JOBS, BadSpec, Planned, find_specs, locate
 
 __all__ = ["looking", "main", "operating"]
@@ -54,11 +55,14 @@ def main() -> None:
     except (VariableNotSet, BadSettings) as bad:
         err.print(str(bad), markup=False, highlight=False)
         sys.exit(BAD_SPEC)
+    except RegistryLost as lost:
+        err.print(str(lost), markup=False, highlight=False)
+        sys.exit(ERROR)
     except ChatError as refused:
         err.print(refused.message, markup=False, highlight=False)
         sys.exit(ERROR)
     except OSError as error:
-        err.print(f"{error.filename or 'the file system'}: {error.strerror}", markup=False, highlight=False)
+        err.print(say_os_error(error), markup=False, highlight=False)
         sys.exit(ERROR)
 
 
@@ -161,7 +165,7 @@ def promote(name: Annotated[str, typer.Argument(help="a passed run whose paramet
         raise typer.Exit(1)
     if not version:
         raise BadSpec([f"{record.run_id} is about no prompt version: it has no parameter `prompt`"])
-    if changed := tampered(record, Path(record.location)):
+    if changed := asyncio.run(tampered(record)):
         err.print(f"not promoted: {', '.join(changed)} changed since the run ended", markup=False, highlight=False)
         raise typer.Exit(ERROR)
     live = _ask_server(promote_prompt(version, record.run_id))

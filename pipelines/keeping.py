@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from chatcore.lab.runs import RunRecord, RunStore
+from pipelines import artifacts
 
 DEFAULT_KEEP = timedelta(days=30)
 ABANDONED = timedelta(days=1)
@@ -30,7 +31,9 @@ async def collect(
         for path in [*(folder / record.run_id for record in old), *abandoned]:
             await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
         for record in old:
+            await artifacts.delete(record)
             await store.forget(record.run_id)
+        await store.forget_claims(before=now - DEFAULT_KEEP)
     return old, abandoned
 
 

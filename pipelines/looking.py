@@ -1,5 +1,7 @@
 """Commands that look at jobs and at what became of runs."""
 
+import asyncio
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +11,7 @@ from rich.table import Table
 from chatcore.lab.pages import number
 from chatcore.lab.runs import RunRecord, RunStore
 from chatcore.lab.surroundings import settings
+from pipelines import artifacts
 from pipelines.console import (
     HISTORY_DAYS,
     Jobs,
@@ -21,6 +24,7 @@ from pipelines.console import (
     print_json,
     with_store,
 )
+from pipelines.executors import LOG
 from pipelines.progress import say_result
 from pipelines.reports.index import index_page
 from pipelines.specs import JOBS, BadSpec, find_specs, read_spec
@@ -68,9 +72,12 @@ def show(name: str, as_json: Json = False) -> None:
 @app.command("open")
 def open_report(name: str) -> None:
     """Show the report of a run in the browser."""
-    report = Path(find_run(name).location) / "report.html"
-    if not report.is_file():
-        raise FileNotFoundError(2, "is gone", str(report))
+    record = find_run(name)
+    report = settings().chatcore_runs / record.run_id / "report.html"
+    if not report.is_file():  # made by another machine, or kept elsewhere: a copy for the browser
+        page = asyncio.run(artifacts.read(record, "report.html"))
+        report = Path(tempfile.mkdtemp(prefix="chatcore-report-")) / f"{record.run_id}.html"
+        report.write_bytes(page)
     typer.launch(str(report.resolve()))
     out.print(str(report), highlight=False)
 
@@ -78,7 +85,9 @@ def open_report(name: str) -> None:
 @app.command()
 def tail(name: str, lines: int = 40) -> None:
     """The end of what a run's process wrote."""
-    text = (Path(find_run(name).location) / "log.txt").read_text("utf-8", errors="replace")
+    record = find_run(name)
+    content = asyncio.run(artifacts.read(record, LOG)) if LOG in record.artifacts else b""
+    text = content.decode("utf-8", errors="replace")
     out.print("\n".join(text.splitlines()[-lines:]) or "(nothing was written)", markup=False, highlight=False)
 
 

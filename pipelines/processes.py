@@ -11,25 +11,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from pipelines.executors.protocol import Ended
+
 MARK = "CHATCORE_RUN_ID"
 LINE_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """`error` is the child's own last word. `left_behind` counts processes that outlived the child and were ended."""
-
-    exit_status: int | None
-    timed_out: bool
-    error: str
-    kind: str
-    left_behind: int
 
 
 async def run_child(
@@ -79,16 +69,17 @@ async def _listen(
             last.update(said)
 
 
-def end_family(pid: int, run_id: str) -> int:
+def end_family(pid: int | None, run_id: str) -> int:
     """Kill the child, its group, its descendants, and whoever carries the run's mark. Returns how many there were
-    besides the child itself."""
+    besides the child itself. Without a child, whoever carries the mark."""
     ended = set()
     for _ in range(5):  # a process may fork while we look
         family = _family(pid, run_id)
         if not family:
             break
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
         for process in family:
             ended.add(process.pid)
             with contextlib.suppress(psutil.Error):
@@ -97,13 +88,14 @@ def end_family(pid: int, run_id: str) -> int:
     return len(ended - {pid})
 
 
-def _family(pid: int, run_id: str) -> list[psutil.Process]:
+def _family(pid: int | None, run_id: str) -> list[psutil.Process]:
     found: dict[int, psutil.Process] = {}
-    with contextlib.suppress(psutil.Error):
-        child = psutil.Process(pid)
-        if child.status() != psutil.STATUS_ZOMBIE:
-            found[pid] = child
-        found |= {process.pid: process for process in child.children(recursive=True)}
+    if pid is not None:
+        with contextlib.suppress(psutil.Error):
+            child = psutil.Process(pid)
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found[pid] = child
+            found |= {process.pid: process for process in child.children(recursive=True)}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get(MARK) == run_id and process.status() != psutil.STATUS_ZOMBIE:

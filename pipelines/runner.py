@@ -1,11 +1,11 @@
 """From a planned job to a judged, kept run."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 import chatcore
 from chatcore.lab.runs import (
-    FOLDER_VARIABLE,
     METRICS_FILE,
     Gate,
     GateReport,
@@ -27,13 +26,21 @@ from chatcore.lab.runs import (
     judge,
     new_run_id,
 )
-from chatcore.lab.surroundings import notebook_environment
-from pipelines.processes import Ended, run_child
+from chatcore.lab.surroundings import ChatError, VariableNotSet
+from pipelines import artifacts
+from pipelines.disk import say_os_error
+from pipelines.executors import LOG, OUTPUT, Ended, Execution, Executor
+from pipelines.executors.process import InlineExecutor, ProcessExecutor
 from pipelines.reports.page import write_report
 from pipelines.specs import Planned
 
-OUTPUT, LOG, REQUEST = "output.ipynb", "log.txt", "request.json"
+RECORD = "record.json"
+SAVE_PAUSES = (0.0, 1.0, 4.0)  # seconds before each attempt to tell the registry; each waits for the database itself
 Progress = Callable[[Planned, int, int], None]
+
+
+class RegistryLost(Exception):
+    """A run ended, and the registry could not be told."""
 
 
 @dataclass(frozen=True)
@@ -53,73 +60,85 @@ class Verdict:
     gates: GateReport
 
 
-class Runner:
-    """Runs planned jobs below `folder`, each in a process of its own, and keeps what became of them in `store`."""
+def executor_named(name: str) -> Executor:
+    if name == "dask":
+        from pipelines.executors.cluster import cluster_executor  # noqa: PLC0415 - an extra, only where a job asks
 
-    def __init__(self, folder: Path, store: RunStore, *, progress: Progress = lambda *_: None):
+        return cluster_executor()
+    return InlineExecutor() if name == "inline" else ProcessExecutor()
+
+
+class Runner:
+    """Runs planned jobs below `folder`, each by the executor it names, and keeps what became of them in `store`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        store: RunStore,
+        *,
+        executors: Callable[[str], Executor] = executor_named,
+        progress: Progress = lambda *_: None,
+    ):
         self._folder = folder
         self._store = store
+        self._executors = executors
         self._progress = progress
 
     async def run(self, planned: Planned, *, scheduled_at: datetime | None = None) -> RunRecord:
-        """Raises VariableNotSet before anything starts. A cancelled run is kept as interrupted, and cancels on."""
-        environment = notebook_environment(planned.job.secrets)
-        now = datetime.now(UTC)
-        record = RunRecord(
-            run_id=new_run_id(planned.job.name, now=now), job=planned.job.name, notebook=str(planned.job.notebook),
-            matrix_key=planned.matrix_key, parameters=dict(planned.parameters), started_at=now,
-            scheduled_at=scheduled_at, commit=current_commit(), spec_sha256=planned.spec_sha256,
-            notebook_sha256=sha256_of(planned.job.notebook), chatcore=chatcore.__version__,
-        )  # fmt: skip
+        """Raises VariableNotSet and BadSpec before anything starts, RegistryLost at the end. A cancelled run is kept
+        as interrupted, and cancels on."""
+        executor = self._executors(planned.job.run.executor)
+        executor.require(planned.job.secrets)
+        address = artifacts.address_of(planned.job)
+        record = new_record(planned, scheduled_at)
         await self._store.save(record)
         for attempt in range(1, planned.job.run.retries + 2):
             record = record.model_copy(update={"attempt": attempt})
             try:
-                record = await self._attempt(planned, record, environment)
+                record = await self._attempt(planned, record, executor)
             except asyncio.CancelledError:
-                await self._keep(record, Verdict("interrupted", "stopped before its end", GateReport()), Measured())
+                await self._interrupted(record)
                 raise
+            except (OSError, VariableNotSet) as error:
+                said = say_os_error(error) if isinstance(error, OSError) else str(error)
+                record = _with_verdict(record, Verdict("error", said, GateReport()), Measured())
+                await asyncio.to_thread(self._discard, record)
             if record.status not in ("error", "timeout"):
                 break
-        await self._store.save(record)
+        if address and record.location:
+            record = await _stored(record, address)
+        await self._tell(record)
         return record
 
-    async def _attempt(self, planned: Planned, record: RunRecord, environment: Mapping[str, str]) -> RunRecord:
+    async def refuse(self, planned: Planned, reason: str, *, scheduled_at: datetime | None = None) -> RunRecord:
+        """Keep the record of a run that could not even start."""
+        record = _with_verdict(new_record(planned, scheduled_at), Verdict("error", reason, GateReport()), Measured())
+        await self._tell(record)
+        return record
+
+    async def _attempt(self, planned: Planned, record: RunRecord, executor: Executor) -> RunRecord:
         """In a folder of its own, which takes the run's name only when it is complete."""
-        working = self._folder / f".{record.run_id}.attempt{record.attempt}"
+        working = self._working(record)
         working.mkdir(parents=True)
-        with tempfile.TemporaryDirectory(prefix="cc-") as short:
-            ended = await self._execute(planned, record, environment, working.resolve(), Path(short))
+        options = planned.job.run
+        execution = Execution(
+            record.run_id, planned.job.notebook, working.resolve(), planned.parameters, planned.job.secrets,
+            options.timeout.total_seconds(),
+            None if options.cell_timeout is None else max(1, int(options.cell_timeout.total_seconds())),
+        )  # fmt: skip
+        ended = await executor.execute(execution, lambda done, total: self._progress(planned, done, total))
         measured = read_metrics(working / METRICS_FILE)
         baseline = await self._baseline(planned)
         verdict = decide(planned, ended, measured, working / OUTPUT, baseline)
         finished = _with_verdict(record, verdict, measured)
+        if verdict.status in ("error", "timeout"):
+            with (working / LOG).open("a", encoding="utf-8") as log:
+                log.write(f"{verdict.status}: {verdict.reason}\n")
         await asyncio.to_thread(write_report, working, finished, planned)
         return await asyncio.to_thread(self._publish, working, finished)
 
-    async def _execute(
-        self, planned: Planned, record: RunRecord, environment: Mapping[str, str], working: Path, short: Path
-    ) -> Ended:
-        options = planned.job.run
-        request = {
-            "notebook": str(planned.job.notebook.resolve()),
-            "output": str(working / OUTPUT),
-            "folder": str(working),
-            "parameters": dict(planned.parameters),
-            "cell_timeout": None if options.cell_timeout is None else max(1, int(options.cell_timeout.total_seconds())),
-        }
-        (working / REQUEST).write_text(json.dumps(request, indent=2), "utf-8")
-        child = {**environment, FOLDER_VARIABLE: str(working), "JUPYTER_RUNTIME_DIR": str(short)}
-        root = str(Path(__file__).parents[1])
-        child["PYTHONPATH"] = f"{root}:{child['PYTHONPATH']}" if child.get("PYTHONPATH") else root
-        return await run_child(
-            ["-m", "pipelines.child", str(working / REQUEST), str(short)],
-            run_id=record.run_id,
-            environment=child | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"},
-            log=working / LOG,
-            timeout_seconds=options.timeout.total_seconds(),
-            on_progress=lambda done, total: self._progress(planned, done, total),
-        )
+    def _working(self, record: RunRecord) -> Path:
+        return self._folder / f".{record.run_id}.attempt{record.attempt}"
 
     async def _baseline(self, planned: Planned) -> Mapping[str, Metric] | None:
         kept = await self._store.baseline(planned.job.name, planned.matrix_key)
@@ -129,18 +148,66 @@ class Runner:
     def _publish(self, working: Path, record: RunRecord) -> RunRecord:
         final = self._folder / record.run_id
         if final.exists():  # an earlier attempt: its log is worth keeping, the rest is superseded
-            shutil.copy(final / LOG, working / f"log.attempt{record.attempt - 1}.txt")
+            if (final / LOG).is_file():
+                shutil.copy(final / LOG, working / f"log.attempt{record.attempt - 1}.txt")
             shutil.rmtree(final)
+        for path in working.iterdir():
+            if path.is_file() and not path.stat().st_size:
+                path.unlink()  # a log of nothing; S3 has no ranges of it either
         hashes = {path.name: sha256_of(path) for path in sorted(working.iterdir()) if path.is_file()}
+        kept = record.model_copy(update={"artifacts": hashes, "location": str(final)})
+        (working / RECORD).write_text(kept.model_dump_json(indent=2), "utf-8")
         working.rename(final)
-        return record.model_copy(update={"artifacts": hashes, "location": str(final)})
+        return kept
 
-    async def _keep(self, record: RunRecord, verdict: Verdict, measured: Measured) -> None:
-        working = self._folder / f".{record.run_id}.attempt{record.attempt}"
-        finished = _with_verdict(record, verdict, measured)
-        if working.is_dir():
-            finished = self._publish(working, finished)
-        await self._store.save(finished)
+    def _discard(self, record: RunRecord) -> None:
+        """Half of a run, on a disk that may be full."""
+        shutil.rmtree(self._working(record), ignore_errors=True)
+
+    async def _interrupted(self, record: RunRecord) -> None:
+        finished = _with_verdict(record, Verdict("interrupted", "stopped before its end", GateReport()), Measured())
+        if self._working(record).is_dir():
+            with contextlib.suppress(OSError):
+                finished = self._publish(self._working(record), finished)
+        with contextlib.suppress(ChatError, OSError):  # being stopped is what counts now
+            await self._store.save(finished)
+
+    async def _tell(self, record: RunRecord) -> None:
+        """Hours of work are not thrown away for a database that comes back in a moment."""
+        for last, pause in enumerate(SAVE_PAUSES, start=1 - len(SAVE_PAUSES)):
+            await asyncio.sleep(pause)
+            try:
+                await self._store.save(record)
+            except (ChatError, OSError) as error:
+                if last == 0:
+                    why = say_os_error(error) if isinstance(error, OSError) else error.message
+                    raise RegistryLost(
+                        f"{record.run_id} ended as {record.status}, and the registry could not be told: {why}. What it "
+                        f"found is in {record.location or 'no folder'}; look at MONGODB_URI, then run it again"
+                    ) from None
+            else:
+                return
+
+
+def new_record(planned: Planned, scheduled_at: datetime | None) -> RunRecord:
+    now = datetime.now(UTC)
+    return RunRecord(
+        run_id=new_run_id(planned.job.name, now=now), job=planned.job.name, notebook=str(planned.job.notebook),
+        matrix_key=planned.matrix_key, parameters=dict(planned.parameters), started_at=now, scheduled_at=scheduled_at,
+        commit=current_commit(), spec_sha256=planned.spec_sha256, notebook_sha256=sha256_of(planned.job.notebook),
+        chatcore=chatcore.__version__,
+    )  # fmt: skip
+
+
+async def _stored(record: RunRecord, address: str) -> RunRecord:
+    """Into the job's bucket. A verdict whose evidence could not be kept there is none."""
+    try:
+        location = await artifacts.upload(Path(record.location), f"{address}/{record.run_id}")
+    except (ChatError, OSError) as error:
+        why = error.message if isinstance(error, ChatError) else say_os_error(error)
+        reason = f"not kept in {address}: {why}; it was {record.status} ({record.reason}), and is in {record.location}"
+        return record.model_copy(update={"status": "error", "reason": reason[:1_000]})
+    return record.model_copy(update={"location": location})
 
 
 def decide(

@@ -64,10 +64,13 @@ class RunOptions(Part):
     cell_timeout: Duration | None = None
     retries: int = Field(0, ge=0, le=10)
     concurrency: int = Field(1, ge=1, le=64)
-    executor: Literal["process"] = "process"
+    executor: Literal["inline", "process", "dask"] = "process"
 
 
 class Artifacts(Part):
+    store: str = Field(
+        "", pattern=r"^(s3://.+)?\z", description="s3://bucket/prefix; empty: the folder of the runs alone"
+    )
     keep: Duration = timedelta(days=30)
 
 

@@ -1,7 +1,5 @@
 """The report of a run as one HTML file that loads nothing: the verdict, the numbers, the notebook."""
 
-import contextlib
-import hashlib
 from html import escape
 from pathlib import Path
 
@@ -159,14 +157,3 @@ def _provenance(record: RunRecord) -> str:
     }
     pairs = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
     return f'<h2>Where it comes from</h2><div class="card"><dl class="facts">{pairs}</dl></div>'
-
-
-def tampered(record: RunRecord, folder: Path) -> list[str]:
-    """Files of the run that are gone or not what they were when it ended."""
-    changed = []
-    for name, digest in record.artifacts.items():
-        with contextlib.suppress(OSError):
-            if hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest:
-                continue
-        changed.append(name)
-    return changed

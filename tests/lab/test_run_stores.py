@@ -74,8 +74,6 @@ async def test_one_of_two_services_gets_a_due_run(runs: RunStore) -> None:
     assert not await runs.claim("a", NOON, "", owner="two", lease=LONG)
     assert await runs.claim("a", NOON, "v=2", owner="two", lease=LONG)
     assert await runs.claim("a", NOON + timedelta(days=1), "", owner="two", lease=LONG)
-    assert await runs.last_scheduled("a") == NOON + timedelta(days=1)
-    assert await runs.last_scheduled("b") is None
 
 
 async def test_the_claim_of_a_dead_service_is_taken_over_once(runs: RunStore) -> None:
@@ -93,6 +91,32 @@ async def test_a_finished_claim_stays_finished(runs: RunStore) -> None:
     await runs.finish("a", NOON, "", owner="two", run_id="a-1")
     assert not await runs.claim("a", NOON, "", owner="three", lease=LONG)
     assert not await runs.renew("a", NOON, "", owner="two", lease=LONG)
+
+
+async def test_claims_that_nobody_finished_are_found_and_the_rest_is_not(runs: RunStore) -> None:
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    await runs.claim("a", NOON, "v=1|2", owner="dead", lease=OVER)
+    await runs.claim("a", NOON - timedelta(hours=2), "", owner="dead", lease=OVER)
+    await runs.claim("long", NOON, "", owner="dead", lease=-timedelta(hours=2))
+    await runs.claim("held", NOON, "", owner="alive", lease=LONG)
+    await runs.claim("done", NOON, "", owner="dead", lease=OVER)
+    await runs.finish("done", NOON, "", owner="dead", run_id="x")
+    expected = [("a", NOON - timedelta(hours=2), ""), ("a", NOON, "v=1|2")]
+    assert await runs.abandoned(since=long_ago) == expected
+    await runs.forget_claims(before=datetime.now(UTC))
+    assert await runs.abandoned(since=NOON) == []
+    assert await runs.renew("held", NOON, "", owner="alive", lease=LONG)
+
+
+async def test_only_the_owner_gives_a_claim_up(runs: RunStore) -> None:
+    await runs.claim("a", NOON, "", owner="one", lease=LONG)
+    await runs.release("a", NOON, "", owner="two")
+    assert not await runs.claim("a", NOON, "", owner="two", lease=LONG)
+    await runs.release("a", NOON, "", owner="one")
+    assert await runs.claim("a", NOON, "", owner="two", lease=LONG)
+    await runs.finish("a", NOON, "", owner="two", run_id="x")
+    await runs.release("a", NOON, "", owner="two")
+    assert not await runs.claim("a", NOON, "", owner="one", lease=LONG)
 
 
 async def test_a_line_cut_off_by_a_crash_loses_only_itself(tmp_path: Path) -> None:

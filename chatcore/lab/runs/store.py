@@ -1,6 +1,7 @@
 """Runs, baselines and claims: in MongoDB (`eval_runs`, `baselines`, `job_claims`), or in one JSONL file on a laptop."""
 
 import asyncio
+import errno
 import fcntl
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,8 +23,9 @@ INDEXES = (
     Index("eval_runs", (("startedAt", 1),)),
     Index("eval_runs", (("job", 1), ("startedAt", 1))),
     Index("job_claims", (("job", 1), ("scheduledAt", 1), ("matrixKey", 1)), unique=True),
+    Index("job_claims", (("finished", 1), ("leaseUntil", 1))),
 )
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+MOMENT = timedelta(milliseconds=1)
 
 
 class RunStore(Protocol):
@@ -57,8 +59,16 @@ class RunStore(Protocol):
         """From now on nobody can claim it again."""
         ...
 
-    async def last_scheduled(self, job: str) -> datetime | None:
-        """The newest due time that anybody claimed."""
+    async def release(self, job: str, scheduled_at: datetime, matrix_key: str, *, owner: str) -> None:
+        """Give an unfinished claim up, so that anybody may take it at once."""
+        ...
+
+    async def abandoned(self, *, since: datetime) -> list[tuple[str, datetime, str]]:
+        """Unfinished claims whose lease ran out after `since`: job, due time and matrix key of each, oldest first."""
+        ...
+
+    async def forget_claims(self, *, before: datetime) -> None:
+        """Those whose lease ended before that."""
         ...
 
 
@@ -142,9 +152,20 @@ class MongoRuns:
         await self._claims.update_one({**place, "owner": owner}, {"$set": {"finished": True, "runId": run_id}})
 
     @translate_errors
-    async def last_scheduled(self, job: str) -> datetime | None:
-        rows = self._claims.find({"job": job, "scheduledAt": {"$gt": EPOCH}}, {"scheduledAt": 1})
-        return max([row["scheduledAt"] async for row in rows], default=None)
+    async def release(self, job: str, scheduled_at: datetime, matrix_key: str, *, owner: str) -> None:
+        place = {"job": job, "scheduledAt": scheduled_at, "matrixKey": matrix_key}
+        given_up = {"$set": {"leaseUntil": datetime.now(UTC) - MOMENT}}
+        await self._claims.update_one({**place, "owner": owner, "finished": False}, given_up)
+
+    @translate_errors
+    async def abandoned(self, *, since: datetime) -> list[tuple[str, datetime, str]]:
+        lapsed = {"finished": False, "leaseUntil": {"$gte": since, "$lt": datetime.now(UTC)}}
+        rows = [row async for row in self._claims.find(lapsed)]
+        return sorted(((row["job"], row["scheduledAt"], row["matrixKey"]) for row in rows), key=lambda place: place[1])
+
+    @translate_errors
+    async def forget_claims(self, *, before: datetime) -> None:
+        await self._claims.delete_many({"finished": {"$in": [False, True]}, "leaseUntil": {"$lt": before}})
 
 
 class JsonlRuns:
@@ -200,9 +221,27 @@ class JsonlRuns:
 
         await self._change("claim", _claim_key(job, scheduled_at, matrix_key), close)
 
-    async def last_scheduled(self, job: str) -> datetime | None:
-        keys = [key.split("|") for key in await self._all("claim")]
-        return max([datetime.fromisoformat(moment) for name, moment, _ in keys if name == job], default=None)
+    async def release(self, job: str, scheduled_at: datetime, matrix_key: str, *, owner: str) -> None:
+        def give_up(held: dict[str, Any] | None) -> dict[str, Any] | None:
+            if held is None or held["finished"] or held["owner"] != owner:
+                return None
+            return held | {"leaseUntil": (datetime.now(UTC) - MOMENT).isoformat()}
+
+        await self._change("claim", _claim_key(job, scheduled_at, matrix_key), give_up)
+
+    async def abandoned(self, *, since: datetime) -> list[tuple[str, datetime, str]]:
+        now = datetime.now(UTC)
+        found = []
+        for key, held in (await self._all("claim")).items():
+            if not held["finished"] and since <= datetime.fromisoformat(held["leaseUntil"]) < now:
+                job, moment, matrix_key = key.split("|", 2)
+                found.append((job, datetime.fromisoformat(moment), matrix_key))
+        return sorted(found, key=lambda place: place[1])
+
+    async def forget_claims(self, *, before: datetime) -> None:
+        for key, held in (await self._all("claim")).items():
+            if datetime.fromisoformat(held["leaseUntil"]) < before:
+                await self._append("claim", key, None)
 
     async def _all(self, kind: str) -> dict[str, Any]:
         return await asyncio.to_thread(self._read, kind)
@@ -218,8 +257,9 @@ class JsonlRuns:
                 changed = change(self._read(kind).get(key))
                 if changed is None and not even_none:
                     return False
-                os.write(descriptor, orjson.dumps([kind, key, changed], option=orjson.OPT_APPEND_NEWLINE))
-                os.fsync(descriptor)
+                _append_whole(
+                    descriptor, orjson.dumps([kind, key, changed], option=orjson.OPT_APPEND_NEWLINE), self._path
+                )
                 return True
 
         return await asyncio.to_thread(apply)
@@ -251,6 +291,18 @@ class JsonlRuns:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _append_whole(descriptor: int, line: bytes, path: Path) -> None:
+    """On a full disk a write may take only the first part of a line, and say so by its count alone."""
+    try:
+        written = os.write(descriptor, line)
+        if written < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.fsync(descriptor)
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _claim_key(job: str, scheduled_at: datetime, matrix_key: str) -> str:
