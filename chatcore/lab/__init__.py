@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from chatcore.lab.evaluation import Output, Report, Task, contains, evaluate, exact, labels
     from chatcore.lab.live import LiveChat, live_chat
     from chatcore.lab.replaying import ReplayLog, replay
+    from chatcore.lab.replies import ReplySolver, line_up, reply
+    from chatcore.lab.versions import PromptVersion, find_version
 
 __all__ = [
     "Dataset",
     "LiveChat",
     "Output",
+    "PromptVersion",
     "ReplayLog",
+    "ReplySolver",
     "Report",
     "Run",
     "Sample",
@@ -35,10 +39,13 @@ __all__ = [
     "dataset",
     "evaluate",
     "exact",
+    "find_version",
     "labels",
+    "line_up",
     "live_chat",
     "plots",
     "replay",
+    "reply",
     "start",
     "statistics",
 ]
@@ -46,6 +53,8 @@ __all__ = [
 # Loaded at the first use of a name: the server and scipy take a second each.
 _PLACES = {
     **dict.fromkeys(("Output", "Report", "Task", "contains", "evaluate", "exact", "labels"), "evaluation"),
+    **dict.fromkeys(("ReplySolver", "line_up", "reply"), "replies"),
+    **dict.fromkeys(("PromptVersion", "find_version"), "versions"),
     "LiveChat": "live",
     "ReplayLog": "replaying",
     "live_chat": "live",

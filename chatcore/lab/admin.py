@@ -7,7 +7,7 @@ from chatcore.client.link import LinkLost
 from chatcore.client.rest import calls_for_many
 from chatcore.lab.surroundings import settings
 
-__all__ = ["LinkLost", "promote_prompt", "rollback_prompt"]
+__all__ = ["LinkLost", "promote_prompt", "prompt_version", "rollback_prompt"]
 
 
 async def promote_prompt(version: str, report_id: str) -> dict[str, Any]:
@@ -20,9 +20,18 @@ async def rollback_prompt(version: str) -> dict[str, Any]:
     return await _post(f"/api/admin/prompts/{quote(version, safe='@')}/rollback", {})
 
 
+async def prompt_version(name: str) -> dict[str, Any]:
+    """A version with its text and its state, by its id, the beginning of one, or its function for the live one."""
+    return await _ask("GET", f"/api/admin/prompts/{quote(name, safe='@')}")
+
+
 async def _post(path: str, body: dict[str, str]) -> dict[str, Any]:
+    return await _ask("POST", path, body)
+
+
+async def _ask(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     ours = settings()
     async with calls_for_many(ours.chatcore_url, at_once=1) as rest_of:
         rest = rest_of(ours.chatcore_token.get_secret_value())
-        answer: dict[str, Any] = await rest.request("POST", path, body=body)
+        answer: dict[str, Any] = await rest.request(method, path, body=body)
         return answer

@@ -32,3 +32,12 @@ class LoopThread:
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join(STOP_SECONDS)
             self.loop.close()
+
+
+def run_apart(work: Coroutine[Any, Any, T], *, timeout_seconds: float | None = None) -> T:
+    """For a question now and then, whether or not the calling thread runs a loop."""
+    thread = LoopThread("chatcore-apart")
+    try:
+        return thread.run(work, timeout_seconds=timeout_seconds)
+    finally:
+        thread.close()

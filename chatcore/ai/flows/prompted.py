@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from chatcore.ai.calls import Purpose, Served
 from chatcore.ai.ledger.records import Decision
-from chatcore.ai.ledger.service import Ledger
-from chatcore.ai.prompts.service import Prompts
 from chatcore.ai.prompts.versions import Choice, PromptVersion
 from chatcore.ai.provider.models import Models
 from chatcore.background import Background
@@ -17,6 +15,19 @@ SHADOWS_AT_ONCE: Final = 2
 SHADOWS_WAITING: Final = 20
 BY_RULES: Final = Served("rules", "rules", False, "", 0.0, 0, 0, 0.0)
 Arguments = Mapping[str, Any]
+
+
+class Choices(Protocol):
+    """Which version answers whom: Prompts, or a workbench that tries one version on everybody."""
+
+    async def choose(self, function: str, user_id: str) -> Choice: ...
+
+
+class Records(Protocol):
+    """Where decisions go: the Ledger, or a workbench that keeps none."""
+
+    def new_id(self) -> str: ...
+    async def record(self, decision: Decision) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,7 @@ class Answer:
 class Prompted:
     """Raises what Models raises. Nothing is recorded of a call that nobody answered."""
 
-    def __init__(self, *, models: Models, prompts: Prompts, ledger: Ledger, background: Background):
+    def __init__(self, *, models: Models, prompts: Choices, ledger: Records, background: Background):
         self._models, self._prompts, self._ledger = models, prompts, ledger
         self._background = background
         self._shadows = asyncio.Semaphore(SHADOWS_AT_ONCE)

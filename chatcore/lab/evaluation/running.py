@@ -67,17 +67,19 @@ async def _row(task: Task, sample: Sample, epoch: int, answers: AnswerCache | No
         latency_ms = (time.perf_counter() - begin) * 1000
         if not error and answers is not None:
             answers.keep(key, output, latency_ms)
-    score, error = _score(task, sample, output) if not error else (math.nan, error)
+    score, error = await _score(task, sample, output) if not error else (math.nan, error)
     return {
         "sample": sample.id, "epoch": epoch, "score": score, "error": error,
         "conversation": sample.conversation or sample.id, "sender": sample.sender or sample.id, **sample.slices,
-        "text": sample.text, "answer": str(output.value), "latency_ms": latency_ms, "tokens": output.tokens,
+        "text": sample.text, "answer": str(output.value), "evidence": output.evidence, "latency_ms": latency_ms,
+        "tokens": output.tokens,
         "cost_usd": output.cost_usd, "degraded": output.degraded, "cached": known is not None,
     }  # fmt: skip
 
 
-def _score(task: Task, sample: Sample, output: Output) -> tuple[float, str]:
+async def _score(task: Task, sample: Sample, output: Output) -> tuple[float, str]:
     try:
-        return float(task.score(sample, output)), ""
+        scored = task.score(sample, output)
+        return float(await scored if inspect.isawaitable(scored) else scored), ""
     except Exception as raised:  # noqa: BLE001 - as above
         return math.nan, f"scorer: {type(raised).__name__}: {raised}"[:500]

@@ -14,19 +14,23 @@ from chatcore.lab.pages import Table, facts, number, preview
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a solver answered to one sample in one epoch. `degraded`: by an embedded model, weaker than a provider's."""
+    """What a solver answered to one sample in one epoch. `degraded`: by an embedded model, weaker than a provider's.
+
+    `evidence` is what the answer rests on, as JSON, for whoever asks what other settings would have answered.
+    """
 
     value: Any
     model: str = ""
     degraded: bool = False
     tokens: int = 0
     cost_usd: float = 0.0
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 Solver = Callable[[Sample, int], Awaitable[Output] | Output]
 """Of a sample and an epoch. What it raises is kept as an error of that sample: missing data, never a zero."""
 
-Scorer = Callable[[Sample, Output], float]
+Scorer = Callable[[Sample, Output], Awaitable[float] | float]
 """NaN: it could not judge, which is not zero."""
 
 
@@ -51,7 +55,7 @@ class Task:
 @dataclass(frozen=True)
 class Report:
     """`table` has one row for each sample and epoch: sample, epoch, score, error, conversation, sender, the slices,
-    text, answer, latency_ms, tokens, cost_usd, cached."""
+    text, answer, evidence, latency_ms, tokens, cost_usd, degraded, cached."""
 
     name: str
     dataset: str
