@@ -1,7 +1,10 @@
 """Commands of whoever keeps the pipelines going: the service, other schedulers' forms, tidying up, and a check."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Literal
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -15,6 +18,7 @@ from pipelines.console import (
     app,
     cancel_on_signals,
     days_ago,
+    err,
     out,
     plan_of,
     send_alert,
@@ -25,31 +29,32 @@ from pipelines.forms import FORMS
 from pipelines.keeping import collect
 from pipelines.progress import say_result
 from pipelines.runner import Runner
-from pipelines.schedule import Service, trigger_of
-from pipelines.specs import JOBS, BadSpec, find_specs, read_spec
+from pipelines.schedule import AT_ONCE, LEASE, Service, trigger_of
+from pipelines.specs import JOBS, BadSpec, Planned, SpecFile, find_specs, read_spec
 
 
 @app.command()
-def serve(jobs: Jobs = JOBS, once: Annotated[bool, typer.Option("--once", help="look once, then end")] = False) -> None:
+def serve(
+    jobs: Jobs = JOBS,
+    once: Annotated[bool, typer.Option("--once", help="look once, then end")] = False,
+    at_once: Annotated[int, typer.Option("--at-once", min=1, max=64, help="runs under way at most")] = AT_ONCE,
+    lease_seconds: Annotated[
+        float, typer.Option("--lease", min=1, help="seconds after which the runs of a dead service are taken over")
+    ] = LEASE.total_seconds(),
+) -> None:
     """Run jobs when they are due; several services share the work by claims."""
-    plans = {}
-    for path in find_specs(jobs):
-        spec = read_spec(path)
-        if spec.job.schedule is not None:
-            trigger_of(spec)
-            plans[spec.job.name] = (spec, plan_of(path, []))
-    if not plans:
-        raise BadSpec([f"no job in {jobs} has a schedule"])
+    plans = _scheduled(jobs)
 
     async def work(store: RunStore) -> list[RunRecord]:
         cancel_on_signals()
-        specs = {name: spec.job for name, (spec, _) in plans.items()}
 
         async def tell(record: RunRecord) -> None:
             say_result(out, record)
-            await send_alert(specs[record.job], record, store)
+            await send_alert(plans[record.job][0].job, record, store)
 
-        service = Service(store, Runner(settings().chatcore_runs, store), plans, tell=tell)
+        runner = Runner(settings().chatcore_runs, store)
+        lease = timedelta(seconds=lease_seconds)
+        service = Service(store, runner, plans, lease=lease, at_once=at_once, tell=tell, trouble=say_trouble)
         out.print(f"watching {len(plans)} jobs as {service.owner}", highlight=False)
         if once:
             return await service.look(datetime.now(UTC))
@@ -59,6 +64,67 @@ def serve(jobs: Jobs = JOBS, once: Annotated[bool, typer.Option("--once", help="
     records = with_store(work)
     codes = {record.exit_code for record in records} | {0}
     raise typer.Exit(next(code for code in WORST_FIRST if code in codes))
+
+
+def _scheduled(jobs: Path) -> dict[str, tuple[SpecFile, list[Planned]]]:
+    """Checked as a whole before anything runs. Raises BadSpec."""
+    plans = {}
+    for path in find_specs(jobs):
+        spec = read_spec(path)
+        if spec.job.schedule is not None:
+            trigger_of(spec)
+            plans[spec.job.name] = (spec, plan_of(path, []))
+    if not plans:
+        raise BadSpec([f"no job in {jobs} has a schedule"])
+    return plans
+
+
+def say_trouble(what: str) -> None:
+    err.print(what, markup=False, highlight=False)
+
+
+@app.command()
+def worker(
+    address: Annotated[str, typer.Argument(help="of the scheduler; PIPELINES_CLUSTER where not given")] = "",
+    slots: Annotated[int, typer.Option("--slots", min=1, max=64, help="runs under way at most")] = 1,
+    name: Annotated[str, typer.Option("--name", help="of this worker in logs")] = "",
+) -> None:
+    """Execute jobs of a cluster on this machine, until told to stop."""
+    from pipelines.executors.cluster import work_for  # noqa: PLC0415 - an extra
+
+    _keep(work_for(_cluster(address), settings().pipelines_tls_dir, slots=slots, name=name, ready=_say_ready))
+
+
+@app.command()
+def scheduler(
+    address: Annotated[str, typer.Argument(help="to listen at; PIPELINES_CLUSTER where not given")] = "",
+) -> None:
+    """The scheduler of a cluster: workers and services meet here."""
+    from pipelines.executors.cluster import schedule_at  # noqa: PLC0415 - an extra
+
+    _keep(schedule_at(_cluster(address), settings().pipelines_tls_dir, ready=_say_ready))
+
+
+def _cluster(address: str) -> str:
+    found = address or settings().pipelines_cluster
+    if not found:
+        raise BadSpec(["which cluster? name its address, such as tls://host:8786, or set PIPELINES_CLUSTER"])
+    return found
+
+
+def _say_ready(address: str) -> None:
+    out.print(f"listening at {address}", highlight=False, markup=False)
+
+
+def _keep(server: Coroutine[Any, Any, None]) -> None:
+    async def until_told() -> None:
+        cancel_on_signals()
+        await server
+
+    try:
+        asyncio.run(until_told())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise SystemExit(0) from None
 
 
 @app.command()

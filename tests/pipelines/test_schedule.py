@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from chatcore.errors import Unavailable
 from chatcore.lab.runs import RunRecord, metric
 from chatcore.lab.runs.store import JsonlRuns
 from pipelines.alerts import AlertNotSent, alert, occasion, signature
@@ -48,6 +49,9 @@ class Recorder:
         self.started.set()
         await self.gate.wait()
         return record(f"r{len(self.asked)}", "passed")
+
+    async def refuse(self, planned: Planned, reason: str, *, scheduled_at: datetime | None = None) -> RunRecord:
+        return record("refused", "error", reason=reason)
 
 
 def record(run_id: str, status: Any = "passed", at: datetime = NOW, **more: Any) -> RunRecord:
@@ -114,6 +118,61 @@ async def test_a_service_that_lost_its_claim_stops_its_run_and_goes_on(tmp_path:
     while not await store.claim("watch", due, "", owner="other", lease=LEASE):
         await store.renew("watch", due, "", owner=first.owner, lease=timedelta(seconds=-1))
     assert await asyncio.wait_for(looking, 10) == []
+
+
+async def test_a_job_that_raises_is_kept_as_an_error_and_stops_nothing(tmp_path: Path) -> None:
+    class Raising(Recorder):
+        async def run(self, planned: Planned, *, scheduled_at: datetime | None = None) -> RunRecord:
+            if not self.asked:
+                self.asked.append(scheduled_at)
+                raise RuntimeError("a fault of ours")
+            return await super().run(planned, scheduled_at=scheduled_at)
+
+    store, found = JsonlRuns(tmp_path / "r.jsonl"), spec(tmp_path, more="matrix: {score: [1, 2]}\n")
+    ran = await service(store, Raising(), found).look(NOW)
+    assert sorted((one.status, one.reason) for one in ran) == [
+        ("error", "RuntimeError: a fault of ours"),
+        ("passed", ""),
+    ]
+    assert await service(store, Recorder(), found).look(NOW) == []
+
+
+async def test_no_more_runs_are_under_way_than_there_is_room_for(tmp_path: Path) -> None:
+    class Counting(Recorder):
+        now = most = 0
+
+        async def run(self, planned: Planned, *, scheduled_at: datetime | None = None) -> RunRecord:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(0.01)
+            self.now -= 1
+            return await super().run(planned, scheduled_at=scheduled_at)
+
+    for job_allows, at_once, expected in ((6, 2, 2), (1, 4, 1)):
+        more = f"matrix: {{score: [1, 2, 3, 4, 5, 6]}}\nrun: {{concurrency: {job_allows}}}\n"
+        found, counting = spec(tmp_path, more=more), Counting()
+        plans = {"watch": (found, found.plan())}
+        store = JsonlRuns(tmp_path / f"r{at_once}.jsonl")
+        assert len(await Service(store, counting, plans, at_once=at_once).look(NOW)) == 6  # type: ignore[arg-type]
+        assert counting.most == expected
+
+
+async def test_a_registry_that_is_away_for_a_moment_stops_no_service(tmp_path: Path) -> None:
+    class Away(JsonlRuns):
+        away = True
+
+        async def claim(self, *args: Any, **more: Any) -> bool:
+            if self.away:
+                raise Unavailable("the database is away")
+            return await super().claim(*args, **more)
+
+    store, runner, told = Away(tmp_path / "r.jsonl"), Recorder(), []
+    found = spec(tmp_path)
+    watching = Service(store, runner, {"watch": (found, found.plan())}, trouble=told.append)  # type: ignore[arg-type]
+    assert await watching.look(NOW) == []
+    assert "the database is away" in told[0]
+    store.away = False
+    assert len(await watching.look(NOW)) == 1
 
 
 def test_other_schedulers_get_their_form(tmp_path: Path) -> None:
