@@ -77,6 +77,8 @@ class Metrics:
             "moderation_reviews", "Messages put before people, by reason.", "reason"
         )
 
+        self.pushes = self._counter("pushes", "Notices to browsers, by what became of them.", "outcome")
+
         self.loop_lag_seconds = self._histogram("loop_lag_seconds", "How late the event loop wakes a sleeper.")
         self.rss_bytes = self._gauge("rss_bytes", "Resident memory of the server process.")
         self.rss_bytes.set_function(lambda: self._process.memory_info().rss)

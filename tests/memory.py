@@ -26,6 +26,7 @@ from chatcore.ai.suggestions.store import MemorySuggestionStore
 from chatcore.api import Services
 from chatcore.app.flows import compose_flows
 from chatcore.app.moderation import compose_moderation
+from chatcore.app.push import Present, telling
 from chatcore.app.search import Switches, compose_search
 from chatcore.audit.service import Audit
 from chatcore.audit.store import MemoryAuditStore
@@ -70,6 +71,10 @@ from chatcore.moderation.tiers import FirstLook
 from chatcore.ports import Caller, SilentFanout
 from chatcore.presence.service import Presence
 from chatcore.presence.typing import Typing
+from chatcore.push.courier import Courier
+from chatcore.push.service import Push
+from chatcore.push.store import MemoryPushStore
+from chatcore.push.vapid import Vapid
 from chatcore.vault.master import MasterKeys
 from chatcore.vault.service import Vault
 from chatcore.vault.store import MemoryKeyStore
@@ -225,6 +230,14 @@ class Household:
             identity=identity, groups=groups, messages=messages, conversations=self.conversations,
             models=self.models, prompted=self.prompted, ledger=self.ledger,
         )  # fmt: skip
+        vapid, self.push_store = Vapid(secret), MemoryPushStore()
+        self.push = Push(
+            store=self.push_store, courier=Courier(vapid, loopback=True), vapid=vapid,
+            whereabouts=Present(rooms, presence, identity), clock=clock, payload="titles", loopback=True,
+        )  # fmt: skip
+        changes.listen(telling(self.push))
+        identity.on_erase(self.push.erase_user)
+        identity.on_sign_out(self.push.signed_out)
         attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
         self.services = Services(
             identity=identity, groups=groups, members=members, attendance=attendance, messages=messages,
@@ -232,6 +245,7 @@ class Household:
             moderation=self.moderation.moderation, reviews=self.moderation.reviews,
             ai_admin=AiAdmin(self.ledger, self.prompts),
             suggestions=self.flows.suggestions, analysis=self.flows.analysis, search=self.search.search,
+            push=self.push,
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:
@@ -242,6 +256,7 @@ class Household:
     ) -> None:
         await self.background.drain(5)
         await self.search.close()
+        await self.push.close()
         self.media_folder.cleanup()
 
     def pass_hours(self, hours: float) -> None:

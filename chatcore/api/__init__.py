@@ -4,7 +4,7 @@ A new command is a shape in `contract/`, a method of a service, and a row here. 
 no feature; connecting, health, uploads and webhooks stay hand-written in them.
 """
 
-from chatcore.api import ai, ai_admin, groups, me, media, messages, moderation, presence, search
+from chatcore.api import ai, ai_admin, groups, me, media, messages, moderation, presence, push, search
 from chatcore.api.command import Command, Method, Rest, Services
 from chatcore.contract.base import Shape
 from chatcore.contract.failures import ServerDraining
@@ -15,6 +15,7 @@ COMMANDS: tuple[Command, ...] = (
     *groups.COMMANDS,
     *presence.COMMANDS,
     *me.COMMANDS,
+    *push.COMMANDS,
     *ai.COMMANDS,
     *search.COMMANDS,
     *moderation.COMMANDS,

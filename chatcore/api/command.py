@@ -22,6 +22,7 @@ from chatcore.messages.service import Messages
 from chatcore.moderation.reviews import Reviews
 from chatcore.moderation.service import Moderation
 from chatcore.ports import Caller
+from chatcore.push.service import Push
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 ErrorEvent = Literal["message_error", "group_error", "ai_error", "error"]
@@ -48,6 +49,7 @@ class Services:
     suggestions: Suggestions
     analysis: Analysis
     search: Search
+    push: Push
 
 
 Answer = Callable[[Services, Caller, Any], Awaitable[Shape]]

@@ -13,6 +13,7 @@ from chatcore.app.flows import SimilarMessages, compose_flows
 from chatcore.app.keys import Keys
 from chatcore.app.media import make_media
 from chatcore.app.moderation import live_moderation
+from chatcore.app.push import make_push
 from chatcore.app.search import Switches, live_search
 from chatcore.app.sign_in import local_accounts, local_issuer, verifier
 from chatcore.background import Background
@@ -45,6 +46,7 @@ from chatcore.mongo import Mongo
 from chatcore.ports import Fanout
 from chatcore.presence.service import Presence
 from chatcore.presence.typing import Typing
+from chatcore.push.store import MongoPushStore
 from chatcore.relay.fanout import RelayFanout
 from chatcore.relay.service import Relay
 from chatcore.settings import Settings
@@ -241,6 +243,17 @@ def compose(
         # The models that ship make nothing of examples.
         similar=SimilarMessages(conversations, search.retrieval) if has_provider(settings) else None,
     )
+    push = make_push(
+        settings,
+        keys,
+        MongoPushStore(db),
+        rooms=rooms,
+        presence=presence,
+        identity=identity,
+        changes=moderation.changes,
+        metrics=metrics,
+        clock=_now,
+    )
     services = Services(
         identity=identity,
         groups=groups,
@@ -256,6 +269,7 @@ def compose(
         suggestions=flows.suggestions,
         analysis=flows.analysis,
         search=search.search,
+        push=push,
     )
     return Core(
         settings=settings,

@@ -24,6 +24,7 @@ from chatcore.metrics import Metrics
 from chatcore.mongo import Mongo
 from chatcore.presence.service import TICK_SECONDS, Presence
 from chatcore.presence.typing import SWEEP_SECONDS, Typing
+from chatcore.push.service import TICK_SECONDS as PUSH_SECONDS
 from chatcore.relay.service import TICK_SECONDS as RELAY_SECONDS
 from chatcore.relay.service import Relay
 from chatcore.settings import Settings
@@ -111,6 +112,8 @@ class Core:
             services.messages.changes.listen(self._warm_flows)
         background.every(ERASE_SECONDS, "retention", self.retention.sweep)
         background.every(ERASE_SECONDS, "erase-deleted", services.messages.erase_deleted)
+        background.watch("push", services.push.run())
+        background.every(PUSH_SECONDS, "push-held", services.push.tick)
         media = services.attachments.media
         background.every(MEDIA_SWEEP_SECONDS, "media-sweep", media.sweep)
         background.spawn("media-check", media.check())

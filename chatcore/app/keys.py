@@ -20,6 +20,7 @@ class Keys:
     ids: bytes
     relay: bytes
     audit: bytes
+    push: bytes
 
 
 async def open_keys(settings: Settings, mongo: Mongo) -> Keys:
@@ -29,9 +30,9 @@ async def open_keys(settings: Settings, mongo: Mongo) -> Keys:
     if not key and not ring and not first:
         key = local_master_key(settings.chatcore_home)
     masters = await asyncio.to_thread(ring_from, key, ring, await store.salt(), first=first)
-    names = ("local-issuer", "ids", "relay", "audit")
-    local_issuer, ids, relay, audit = [await store.secret(name, masters) for name in names]
-    return Keys(masters, local_issuer, ids, relay, audit)
+    names = ("local-issuer", "ids", "relay", "audit", "push")
+    local_issuer, ids, relay, audit, push = [await store.secret(name, masters) for name in names]
+    return Keys(masters, local_issuer, ids, relay, audit, push)
 
 
 async def _kms_key(settings: Settings, store: MongoSecrets) -> bytes:

@@ -21,6 +21,7 @@ from chatcore.messages import store as message_store
 from chatcore.moderation import store as moderation_store
 from chatcore.mongo import Mongo, open_mongo
 from chatcore.ports import Fanout, SilentFanout
+from chatcore.push import store as push_store
 from chatcore.settings import Settings
 from chatcore.vault import store as vault_store
 
@@ -36,6 +37,7 @@ INDEXES = (
     *message_store.INDEXES,
     *moderation_store.INDEXES,
     *prompt_store.INDEXES,
+    *push_store.INDEXES,
     *suggestion_store.INDEXES,
     *vault_store.INDEXES,
 )
@@ -58,6 +60,7 @@ async def open_core(
             stack.callback(core.accounts.close)
         stack.push_async_callback(core.background.drain, COMMIT_DEADLINE_SECONDS)
         stack.push_async_callback(core.search.close)
+        stack.push_async_callback(core.services.push.close)
         stack.push_async_callback(core.services.attachments.media.objects.close)
         await core.services.identity.start()
         await core.ai.prompts.start()

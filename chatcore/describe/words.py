@@ -18,6 +18,7 @@ FIELDS: dict[str, str] = {
     "cursor": "`next` of the page before.",
     "deviceType": "What kind of device this is.",
     "duplicate": "A repeat of a `tempId` that was stored before; nothing was sent again.",
+    "endpoint": "The address that the browser's push service gave it.",
     "emoji": "One emoji, which may be a sequence.",
     "error": "The same as `message`, as older clients read it.",
     "expiresAt": "ISO 8601 in UTC with milliseconds.",
@@ -70,6 +71,9 @@ GROUP, MESSAGE, OTHER_MESSAGE = "65f1a2b3c4d5e6f708192a3b", "65f1a2b3c4d5e6f7081
 MOMENT = "2026-01-31T12:00:00.000Z"
 
 EXAMPLES: dict[str, object] = {
+    "endpoint": "https://push.example.org/send/c1a5298f",
+    "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+    "auth": "BTBZMqHH6r4Tts7J_aSIgg",
     "_id": MESSAGE,
     "ai": True,
     "answer": "At ten, in the garden.",
@@ -166,6 +170,7 @@ EXAMPLES: dict[str, object] = {
     "thumbnailUrl": f"/api/media/{MEDIA}/thumbnail?size=320",
     "text": "Bring the chairs.",
     "title": "There is no such thing, or you may not see it",
+    "subscriptionId": "65f1a2b3c4d5e6f708192a44",
     "token": "eyJhbGciOi...",
     "translatedText": "Treffen wir uns um zehn?",
     "unread": 2,

@@ -32,6 +32,7 @@ from chatcore.ports import Caller, Fanout
 EXPIRY_SWEEP_SECONDS: Final = 1.0
 
 Eraser = Callable[[str], Awaitable[object]]
+SignOut = Callable[[str, str | None], Awaitable[object]]
 Chore = tuple[float, str, Callable[[], Awaitable[object]]]
 
 
@@ -100,6 +101,7 @@ class Identity:
         self._profiles: Batches[UserRecord, None] = Batches(self._save_profiles)
         self._erasers: list[Eraser] = []
         self._exporters: list[Exporter] = []
+        self._sign_outs: list[SignOut] = []
 
     async def start(self) -> None:
         """Read what is revoked. Before this nobody must be let in."""
@@ -210,6 +212,10 @@ class Identity:
     def on_export(self, exporter: Exporter) -> None:
         self._exporters.append(exporter)
 
+    def on_sign_out(self, ended: SignOut) -> None:
+        """`ended(user_id, session_id)` when a session was ended, not when it ran out; without a session: all were."""
+        self._sign_outs.append(ended)
+
     async def devices(self, caller: Caller) -> Devices:
         return await self._sessions.devices(caller.user_id, caller.session_id)
 
@@ -226,12 +232,16 @@ class Identity:
         await self.revocations.add(user_id, session_id)
         await self._sessions.flush()
         await self._store.delete_sessions(user_id, [session_id])
+        for ended in self._sign_outs:
+            await ended(user_id, session_id)
 
     async def end_all_sessions(self, user_id: str) -> None:
         """Every token issued until now is refused."""
         await self.revocations.add(user_id)
         await self._sessions.flush()
         await self._store.delete_sessions(user_id)
+        for ended in self._sign_outs:
+            await ended(user_id, None)
 
     async def deactivate(self, user_id: str) -> None:
         """Close the account: nobody gets in with it, and its connections end. Messages and groups stay."""

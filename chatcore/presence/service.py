@@ -212,6 +212,11 @@ class Presence:
         person = self._people.get(user_id)
         return person is not None and bool(person.connections)
 
+    def is_here(self, user_id: str) -> bool:
+        """Whether the person has a connection to this process, or to another that is heard here."""
+        person = self._people.get(user_id)
+        return person is not None and person.is_here
+
     def is_attended(self, group_id: str) -> bool:
         """Whether somebody of this group is connected to this process."""
         return any(self._people[user_id].connections for user_id in self._online.get(group_id, ()))

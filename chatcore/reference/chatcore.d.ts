@@ -683,6 +683,15 @@ export interface MakeAppeal {
   reason: string;
 }
 
+/** What a browser's `pushManager.subscribe` gave, as it is, and `scope`: of which messages to tell. */
+export interface MakePushSubscription {
+  /** The address that the browser's push service gave it. */
+  endpoint: string;
+  keys: PushKeys;
+  expirationTime?: number | null;
+  scope?: "all" | "mentions";
+}
+
 export interface MarkMessageRead {
   /** The group's `_id`. */
   groupId: string;
@@ -1069,6 +1078,32 @@ export interface Prompts {
   prompts: Prompt[];
 }
 
+/** As `PushSubscription.toJSON()` gives them: what is sent is readable by this browser alone. */
+export interface PushKeys {
+  p256dh: string;
+  auth: string;
+}
+
+/** One browser. Its address is not shown again: `host` names the push service. */
+export interface PushSubscription {
+  /** 24 lower-case hexadecimal characters. */
+  _id: string;
+  host: string;
+  scope: "all" | "mentions";
+  createdAt: string;
+}
+
+export interface PushSubscriptionPath {
+  subscriptionId: string;
+}
+
+/** `payload` says what notices hold: names of group and sender, nothing, or that there are none. `publicKey` is the `applicationServerKey` of this server. */
+export interface PushSubscriptions {
+  payload: "titles" | "bare" | "off";
+  publicKey: string;
+  subscriptions: PushSubscription[];
+}
+
 /** What became of a suggestion, or what one thinks of it; each kind counts once. */
 export interface RateSuggestion {
   suggestionId: string;
@@ -1120,6 +1155,22 @@ export interface Receipts {
   hasMore: boolean;
 }
 
+/** An evaluation of one prompt version, perhaps in comparison `against` another. `artifacts` maps files of the run to their SHA-256. `sha256` is that of all the rest, as JSON with sorted keys and without spaces. */
+export interface Report {
+  reportId: string;
+  prompt: string;
+  against?: string | null;
+  job: string;
+  status: "passed" | "failed" | "inconclusive" | "error" | "timeout" | "interrupted";
+  reason?: string;
+  startedAt: string;
+  finishedAt: string;
+  gates: ReportGate[];
+  datasets?: string[];
+  artifacts?: Record<string, string>;
+  sha256: string;
+}
+
 export interface ReportCreated {
   reportId: string;
   /** The group's `_id`. */
@@ -1129,12 +1180,28 @@ export interface ReportCreated {
   reason: string;
 }
 
+/** One condition of a report: `found` (the value, or a bound of its interval) must be `op` `value`. */
+export interface ReportGate {
+  metric: string;
+  bound: "value" | "ci_low" | "ci_high";
+  op: ">=" | "<=" | ">" | "<" | "==";
+  value: number;
+  found?: number | null;
+  state: "passed" | "failed" | "inconclusive" | "missing";
+  advisory?: boolean;
+  sentence?: string;
+}
+
 export interface ReportMessage {
   /** The group's `_id`. */
   groupId: string;
   /** The message's `_id`. */
   messageId: string;
   reason: string;
+}
+
+export interface ReportPath {
+  reportId: string;
 }
 
 export interface ReportReceipt {

@@ -51,6 +51,19 @@ VIC: Final = GROUP | {"userId": "{vic}"}
 NO_MODELS: Final = dict.fromkeys(RANKS, "capability_unavailable")
 NOT_THERE: Final = dict.fromkeys(RANKS[1:], "not_found")
 
+REPORT: Final = {
+    "reportId": "run-1", "prompt": f"SmartReplies@{'0' * 64}", "job": "smart-reply", "status": "passed", "gates": [],
+    "startedAt": "2026-01-05T09:00:00.000Z", "finishedAt": "2026-01-05T09:01:00.000Z", "sha256": "0" * 64,
+}  # fmt: skip
+BROWSER: Final = {
+    "endpoint": "https://push.example.org/send/1",
+    "keys": {
+        # The example of RFC 8291.
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    },
+}
+
 COMMAND_ROWS: Final[tuple[Row, ...]] = (
     Row("send_message", members(), GROUP | {"content": "hello"}),
     Row("post_message", members(), GROUP | {"content": "hello"}),
@@ -159,9 +172,14 @@ COMMAND_ROWS: Final[tuple[Row, ...]] = (
     Row("add_prompt", anybody("access_denied"), {"function": "SmartReplies", "text": "x"}),
     Row("shadow_prompt", anybody("access_denied"), {"versionId": "SmartReplies"}),
     Row("canary_prompt", anybody("access_denied"), {"versionId": "SmartReplies", "share": 0.1}),
+    Row("add_report", anybody("access_denied"), REPORT),
+    Row("get_report", anybody("access_denied"), {"reportId": "run-1"}),
     Row("promote_prompt", anybody("access_denied"), {"versionId": "SmartReplies", "reportId": "run-1"}),
     Row("rollback_prompt", anybody("access_denied"), {"versionId": "SmartReplies"}),
     Row("update_me", anybody(), {"settings": {"ai": False}}),
+    Row("my_push_subscriptions", anybody()),
+    Row("make_push_subscription", anybody(), BROWSER),
+    Row("remove_push_subscription", anybody("not_found"), {"subscriptionId": "{nothing}"}),
     Row("export_me", anybody()),
     Row("my_devices", anybody()),
     Row("revoke_device", anybody("not_found"), {"sessionId": "{vics_session}"}, case="somebody-elses"),
