@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chatcore.journal.rows import Entry, Row
@@ -70,6 +70,18 @@ class Queue:
         rows = len(batch[0].entry.rows)
         while self._waiting and not self._waiting[0].entry.changes and rows < MAX_BATCH:
             rows += len(self._waiting[0].entry.rows)
+            batch.append(self._waiting.popleft())
+        return batch
+
+    def take_plain(self, groups: Container[str]) -> list[Pending]:
+        """The plain entries that stand in front, of these groups alone, up to a batch."""
+        batch: list[Pending] = []
+        rows = 0
+        while self._waiting and rows < MAX_BATCH:
+            entry = self._waiting[0].entry
+            if entry.changes or entry.group_id not in groups:
+                break
+            rows += len(entry.rows)
             batch.append(self._waiting.popleft())
         return batch
 

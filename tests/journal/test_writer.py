@@ -47,6 +47,49 @@ async def test_a_batch_has_a_limit(process: Process, line: UnreliableStore, grou
     assert line.inserts == [limit, limit, 5]
 
 
+async def test_the_next_write_is_at_the_database_while_the_former_is_delivered(
+    process: Process, line: UnreliableStore, group: str
+) -> None:
+    limit = pending_module.MAX_BATCH
+    pushed_when_it_left: list[int] = []
+    line.before_insert = lambda: pushed_when_it_left.append(len(process.pushed.get(group, ())))
+    await asyncio.gather(*(process.write(a_message(group)) for _ in range(3 * limit)))
+    assert pushed_when_it_left == [0, 0, limit]
+    assert process.pushed[group] == list(range(1, 3 * limit + 1)) == await seqs(line, group)
+
+
+@pytest.mark.parametrize("fate", ["lost_answer", "lost_write"])
+async def test_a_write_that_fails_while_the_former_is_delivered_fails_alone(
+    process: Process, line: UnreliableStore, group: str, fate: str
+) -> None:
+    limit = pending_module.MAX_BATCH
+
+    def before_insert() -> None:
+        if len(line.inserts) == 1:
+            setattr(line, fate, True)
+
+    line.before_insert = before_insert
+    writes = [process.write(a_message(group)) for _ in range(3 * limit)]
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    refused = [isinstance(outcome, Unavailable) for outcome in outcomes]
+    assert refused[:limit] == [False] * limit == refused[2 * limit :]
+    assert refused[limit : 2 * limit] == [fate == "lost_write"] * limit
+    assert process.pushed[group] == await seqs(line, group) == list(range(1, len(outcomes) - sum(refused) + 1))
+
+
+async def test_a_long_stream_of_writes_lets_others_have_their_turn(
+    process: Process, line: UnreliableStore, group: str
+) -> None:
+    writes = 3 * writer_module.MAX_STREAMED
+    talking = asyncio.gather(*(process.write(a_message(group)) for _ in range(writes * pending_module.MAX_BATCH)))
+    while not line.inserts:
+        await asyncio.sleep(0)
+    await process.writer.catch_up(group)
+    assert len(line.inserts) <= writer_module.MAX_STREAMED + 1
+    await talking
+    assert len(line.inserts) == writes
+
+
 async def test_groups_in_one_batch_have_numbers_of_their_own(process: Process, line: UnreliableStore) -> None:
     groups = [new_id(NOW) for _ in range(5)]
     await asyncio.gather(*(process.write(a_message(group)) for _ in range(4) for group in groups))
