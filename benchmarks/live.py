@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +44,8 @@ def free_to_run() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def serving(home: Path) -> Iterator[Live]:
-    """Default settings, but without rate limits: one person of a load test stands for many."""
+def serving(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[Live]:
+    """Default settings but for these, and without rate limits: one person of a load test stands for many."""
     home.mkdir(parents=True, exist_ok=True)
     log = home.parent / "server.log"
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
@@ -57,6 +57,7 @@ def serving(home: Path) -> Iterator[Live]:
         "METRICS_TOKEN": METRICS_TOKEN,
         "LOG_FORMAT": "json",
         "COLUMNS": "200",
+        **(settings or {}),
     }
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -78,14 +79,15 @@ def _ready(process: subprocess.Popen[bytes], log: Path) -> Live:
     while time.monotonic() < until and process.poll() is None:
         if found := ADDRESS.search(log.read_text("utf-8", errors="replace")):
             server = psutil.Process(process.pid)
-            _pin(server)
+            pin(server)
             time.sleep(SETTLE_SECONDS)
+            pin(server)  # the models' process, which starts last
             return Live(found[0], server, log)
         time.sleep(0.05)
     raise RuntimeError(f"the server did not start:\n{log.read_text('utf-8', errors='replace')[-2_000:]}")
 
 
-def _pin(server: psutil.Process) -> None:
+def pin(server: psutil.Process) -> None:
     """Threads that run already keep the cores they were given, so each is moved."""
     for process, core in [(server, SERVER_CORE), *((child, OTHER_CORE) for child in server.children(recursive=True))]:
         for thread in process.threads():

@@ -58,7 +58,8 @@ class Row:
         if self.judged is None or self.median is None:
             return "-"
         if self.unit.startswith("x "):
-            return f"{self.judged:.2f} {self.unit} ({self.median:,.0f} a CPU-second)"
+            value = f"{self.median:,.0f} a CPU-second" if self.better == "more" else f"{number(self.median)} ms"
+            return f"{self.judged:.2f} {self.unit} ({value})"
         return f"{number(self.median)} {self.unit}"
 
     def spread_text(self) -> str:

@@ -23,6 +23,8 @@ NEW_MESSAGE = b'42["new_message",'
 SEQ = b'"seq":'
 SYNC_TIMEOUT_SECONDS = 20.0
 MAX_TRIES = 6
+WORDS = "we meet at the station a little before nine and take the long way round to the lake if it does not rain "
+"""What people might write, as models read every message; a row of equal letters would cost them nothing."""
 
 
 @dataclass(slots=True)
@@ -62,7 +64,8 @@ class Talker:
         self._url = url
         self.person = person
         self._run = run
-        self._padding = "x" * (message_bytes - len(MARKER) - KEY_DIGITS - MOMENT_DIGITS - 2)
+        length = message_bytes - len(MARKER) - KEY_DIGITS - MOMENT_DIGITS - 2
+        self._padding = (WORDS * (length // len(WORDS) + 1))[: length - 1] + "."
         self._tally = tally
         self._wire: Wire | None = None
         self._next_number = 0

@@ -1,6 +1,8 @@
 """Sentences as vectors: all-MiniLM-L6-v2, int8, on one thread of onnxruntime."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ Vectors = npt.NDArray[np.float32]
 MODEL_NAME = "all-MiniLM-L6-v2-int8"
 DIMENSIONS = 384
 MAX_TOKENS = 256  # what the model was tuned with; the rest of a longer text is not read
+REMEMBERED = 2_048  # vectors, 3.5 MiB: a message is moderated first and made searchable soon after
 
 
 class Embedder:
@@ -27,6 +30,7 @@ class Embedder:
         self._session = onnxruntime.InferenceSession(
             str(model), sess_options=_one_thread(), providers=["CPUExecutionProvider"]
         )
+        self._recent: OrderedDict[bytes, tuple[Vectors, int]] = OrderedDict()
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Shape (len(texts), 384), each row of length 1 (an empty text too: it still has its two marker tokens)."""
@@ -35,11 +39,20 @@ class Embedder:
         return np.stack([self.embed_one(text)[0] for text in texts])
 
     def embed_one(self, text: str) -> tuple[Vectors, int]:
-        """The vector and the number of tokens read.
+        """The vector, which cannot be written to, and the number of tokens read.
 
         One text at a time on purpose: the int8 ranges are measured over the whole batch, so neighbours would change
-        a text's vector, and on one thread a batch is not faster.
+        a text's vector, and on one thread a batch is not faster. Vectors of recent texts are remembered, by a digest.
         """
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        if (known := self._recent.pop(digest, None)) is None:
+            known = self._compute(text)
+        self._recent[digest] = known
+        if len(self._recent) > REMEMBERED:
+            self._recent.popitem(last=False)
+        return known
+
+    def _compute(self, text: str) -> tuple[Vectors, int]:
         encoded = self._tokenizer.encode(text)
         hidden: Any = self._session.run(
             None,
@@ -50,7 +63,9 @@ class Embedder:
             },
         )[0]
         mean = hidden[0].mean(axis=0, dtype=np.float32)
-        return mean / max(float(np.linalg.norm(mean)), 1e-9), len(encoded.ids)
+        vector: Vectors = mean / max(float(np.linalg.norm(mean)), 1e-9)
+        vector.flags.writeable = False
+        return vector, len(encoded.ids)
 
     def count_tokens(self, text: str) -> int:
         """Without the two markers and without truncation."""

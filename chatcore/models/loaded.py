@@ -48,10 +48,12 @@ class Models:
 
 
 class Urgency(IntEnum):
-    """A person waits for `NOW`; `LATER` is bulk work, cut into single texts by its caller."""
+    """A person waits for `NOW`. `SOON` is moderation of what stands in a group already, `LATER` bulk work; both are
+    cut into single texts by their callers."""
 
     NOW = 0
-    LATER = 1
+    SOON = 1
+    LATER = 2
 
 
 class Turnstile:

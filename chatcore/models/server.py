@@ -92,7 +92,7 @@ class Endpoint:
         asked = read_request(EmbeddingsRequest, await request.read())
         _require_known(asked.model)
         models, texts = self._require_models(), asked.texts
-        urgency = _urgency(texts)
+        urgency = Urgency.NOW if len(texts) <= FEW else Urgency.LATER
         embedded = [await self.turnstile.run(urgency, partial(models.embedder.embed_one, text)) for text in texts]
         vectors, tokens = [vector for vector, _ in embedded], sum(count for _, count in embedded)
         return _json(embeddings_answer(vectors, tokens, asked.encoding_format))
@@ -100,7 +100,7 @@ class Endpoint:
     async def moderate(self, request: web.Request) -> web.Response:
         asked = read_request(ModerationsRequest, await request.read())
         models, texts = self._require_models(), asked.texts
-        urgency = _urgency(texts)
+        urgency = Urgency.NOW if len(texts) == 1 else Urgency.SOON
         judge = partial(_judge, models)
         return _json(moderations_answer([await self.turnstile.run(urgency, partial(judge, text)) for text in texts]))
 
@@ -161,10 +161,6 @@ async def _run(port: int, token: str) -> None:
 def _require_known(model: str) -> None:
     if model not in MODELS:
         raise NoSuchModel(f"there is no such model here; there are {', '.join(MODELS)}", param="model")
-
-
-def _urgency(texts: list[str]) -> Urgency:
-    return Urgency.NOW if len(texts) <= FEW else Urgency.LATER
 
 
 def _judge(models: Models, text: str) -> Verdict:

@@ -16,6 +16,7 @@ from chatcore.moderation.decide import Policy, Tier, decide, rule
 from chatcore.moderation.records import Evidence, Ruling, Span, Subject
 from chatcore.moderation.thresholds import DEFAULT, Thresholds
 from chatcore.moderation.tiers import DEADLINE_SECONDS, FUNCTION, RULES, FirstLook, ModelTier, PromptTier
+from chatcore.moderation.together import Said, SaidTier, ask_together
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,23 @@ class Judge:
         policy = Policy(self._thresholds, subject.overrides)
         return Judged(self._ledger.new_id(), rule(text, evidence, policy), evidence)
 
+    async def ask_together(self, texts: Sequence[str]) -> list[Said]:
+        """The moderation model about several texts in one call, for `judge`."""
+        return await ask_together(self._models, texts, DEADLINE_SECONDS)
+
     async def judge(
-        self, text: str, subject: Subject, known: Judged | None = None, *, deadline_seconds: float = DEADLINE_SECONDS
+        self,
+        text: str,
+        subject: Subject,
+        known: Judged | None = None,
+        *,
+        said: Said | None = None,
+        deadline_seconds: float = DEADLINE_SECONDS,
     ) -> Judged:
-        """The whole decision; what the first tier saw already is taken from `known`."""
+        """The whole decision; what the first tier saw is taken from `known`, what the model said from `said`."""
         choice = await self._prompts.choose(FUNCTION, subject.user_id)
-        judging = [ModelTier(self._models, deadline_seconds=deadline_seconds)]
-        tiers: list[Tier] = [*([] if known and known.evidence else [self.first]), *judging]
+        model = SaidTier(said) if said else ModelTier(self._models, deadline_seconds=deadline_seconds)
+        tiers: list[Tier] = [*([] if known and known.evidence else [self.first]), model]
         prompt = PromptTier(self._models, choice.version, deadline_seconds=deadline_seconds)
         if self._asks_prompt:
             tiers.append(prompt)
@@ -89,7 +100,7 @@ class Judge:
         policy = Policy(self._thresholds, subject.overrides, limits_of(choice.version))
         ruling = await decide(text, subject, policy, seen.tiers, known.evidence if known else ())
         evidence = (*(known.evidence if known else ()), *seen.evidence)
-        served = prompt.served or judging[0].served or RULES
+        served = prompt.served or model.served or RULES
         return Judged(known.decision_id if known else self._ledger.new_id(), ruling, evidence, served, choice)
 
     async def record(self, judged: Judged, text: str, subject: Subject, place: Place, *, action: str = "") -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -21,12 +21,15 @@ from chatcore.moderation.sanctions import Sanctions
 from chatcore.moderation.scene import Scene
 from chatcore.moderation.store import ModerationStore
 from chatcore.moderation.thresholds import PERSON_ONLY
+from chatcore.moderation.together import Said
 
 log = get_logger("moderation")
 
 MAX_WAITING: Final = 1_000
 MAX_UNCHECKED: Final = 200
 WORKERS: Final = 2
+BATCH: Final = 16
+TOGETHER_SECONDS: Final = 0.1  # the first of a batch waits this long for others, so that they share a call
 ATTEMPTS: Final = 3
 RETRY_SECONDS: Final = 0.5
 LONGEST_REST_SECONDS: Final = 0.25
@@ -45,8 +48,9 @@ class Waiting:
 
 
 class Later:
-    """Two workers and a queue of MAX_WAITING. Over that the newest is dropped: a share of what is dropped goes to
-    people, and the number of all is counted, so that it is known how much nobody looked at."""
+    """Two workers that take BATCH texts at a time from a queue of MAX_WAITING. Over that the newest is dropped: a share
+    of what is dropped goes to people, and the number of all is counted, so that it is known how much nobody looked at.
+    """
 
     def __init__(
         self,
@@ -101,41 +105,62 @@ class Later:
                 self._news.clear()
                 await self._news.wait()
                 continue
-            self._busy += 1
-            try:
-                if self._queue:
-                    await self._decide(self._queue.popleft())
-                else:
-                    waiting = self._unchecked.popleft()
-                    await self._review(waiting, waiting.judged, "unchecked")
-            except ChatError as error:
-                log.warning("moderation_failed", code=error.code)
-            except Exception:
-                log.exception("moderation_failed")
-            finally:
-                self._busy -= 1
-                self._metrics.queue_depth.labels("moderation").set(len(self._queue))
+            if len(self._queue) < BATCH:
+                await asyncio.sleep(TOGETHER_SECONDS)
+            if batch := [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]:
+                await self._busy_with(len(batch), self._decide_all(batch))
+            elif self._unchecked:
+                waiting = self._unchecked.popleft()
+                await self._busy_with(1, self._guard(self._review(waiting, waiting.judged, "unchecked")))
 
-    async def _rest(self, judged: Judged, seconds: float) -> None:
-        """Models on this machine take its cores from the chat: half of the time they are left in peace."""
-        if judged.served.provider == "embedded":
-            await asyncio.sleep(min(seconds, LONGEST_REST_SECONDS))
+    async def _busy_with(self, count: int, work: Awaitable[None]) -> None:
+        self._busy += count
+        try:
+            await work
+        finally:
+            self._busy -= count
+            self._metrics.queue_depth.labels("moderation").set(len(self._queue))
 
-    async def _decide(self, waiting: Waiting) -> None:
-        judged, took = waiting.judged, 0.0
+    @staticmethod
+    async def _guard(work: Awaitable[None]) -> None:
+        """What fails for one text concerns no other."""
+        try:
+            await work
+        except ChatError as error:
+            log.warning("moderation_failed", code=error.code)
+        except Exception:
+            log.exception("moderation_failed")
+
+    async def _decide_all(self, batch: Sequence[Waiting]) -> None:
+        """One call to the model for all of them. Models on this machine take its cores from the chat: half of the time
+        they are left in peace."""
+        if not self._judge.first.ready:
+            await self._guard(self._judge.first.prepare())
+        started = time.monotonic()
+        said = await self._ask(batch)
+        took = time.monotonic() - started
+        await asyncio.gather(*(self._guard(self._decide(each, said.get(at))) for at, each in enumerate(batch)))
+        if any(each.served is not None and each.served.provider == "embedded" for each in said.values()):
+            await asyncio.sleep(min(took, LONGEST_REST_SECONDS))
+
+    async def _ask(self, batch: Sequence[Waiting]) -> dict[int, Said]:
+        """By place in the batch; without those that are decided, or that no model may read."""
+        asked = [at for at, each in enumerate(batch) if not each.finished and each.subject.ai]
+        if not asked:
+            return {}
+        said = await self._judge.ask_together([batch[at].text for at in asked])
+        return dict(zip(asked, said, strict=True))
+
+    async def _decide(self, waiting: Waiting, said: Said | None) -> None:
+        judged = waiting.judged
         if not waiting.finished:
-            if not self._judge.first.ready:
-                await self._judge.first.prepare()
-            started = time.monotonic()
-            judged = await self._judge.judge(waiting.text, waiting.subject, judged)
-            took = time.monotonic() - started
+            judged = await self._judge.judge(waiting.text, waiting.subject, judged, said=said)
             if not judged.model_spoke:
                 self._metrics.moderation_unchecked.labels("no_model").inc()
         done = await self._patiently(waiting, judged)
         await self._judge.record(judged, waiting.text, waiting.subject, waiting.place, action=done)
         self._metrics.moderation_decisions.labels(waiting.subject.kind, done).inc()
         await self._judge.shadow(judged, waiting.text, waiting.subject, waiting.place)
-        await self._rest(judged, took)
 
     async def _patiently(self, waiting: Waiting, judged: Judged) -> str:
         """A decision outlives a short outage of the database."""

@@ -1,7 +1,7 @@
 """Three ways to look at a text, by cost: inside this process, a moderation model, a prompt."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from chatcore.ai.calls import Purpose, Served
@@ -79,8 +79,12 @@ class ModelTier(Judging):
     async def look(self, text: str, subject: Subject) -> Evidence:
         called = await self._models.moderate([text], purpose(subject, self._deadline))
         self.served = called.served
-        tier: TierName = "embedded" if called.served.degraded else "provider"
-        return Evidence(tier, called.value[0], model=called.served.model)
+        return evidence_of_model(called.value[0], called.served)
+
+
+def evidence_of_model(scores: Mapping[str, float], served: Served) -> Evidence:
+    tier: TierName = "embedded" if served.degraded else "provider"
+    return Evidence(tier, dict(scores), model=served.model)
 
 
 class PromptTier(Judging):

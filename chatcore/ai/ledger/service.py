@@ -5,9 +5,11 @@ import hashlib
 import hmac
 import json
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final
 
 from chatcore.ai.ledger.records import Change, Decision, LedgerStore, Query, StoredDecision
@@ -21,8 +23,9 @@ log = get_logger("ai")
 OWN_KEY: Final = "0" * 24
 """The group under whose key content without a group is sealed: the server's own."""
 MAX_PENDING: Final = 10_000
-BATCH: Final = 200
-PAUSE_SECONDS: Final = 0.2
+BATCH: Final = 16
+"""Rows in one write. The embedded database needs half a millisecond for each and lets messages wait meanwhile."""
+PAUSE_SECONDS: Final = 0.4
 LONGEST_PAUSE_SECONDS: Final = 10.0
 CLOSING_SECONDS: Final = 5.0
 MAX_CONTENT_BYTES: Final = 512 * 1024
@@ -30,7 +33,7 @@ FIRST_WINDOW: Final = timedelta(minutes=10)
 
 
 class Ledger:
-    """Rows wait in memory for the next batch, a fifth of a second as a rule; nobody waits for them.
+    """Rows wait in memory for the next batch, less than half a second as a rule; nobody waits for them.
 
     What is kept of a person is a keyed hash of the id. Content is sealed under the key of its group, so it goes with
     the group. A kill -9 loses at most the decisions of the last batch, never a message.
@@ -126,29 +129,39 @@ class Ledger:
         await self._store.erase_person(self.person(user_id))
 
     async def run(self) -> None:
-        """Write what waits, until cancelled."""
+        """Write what waits, until cancelled; a batch at a time, with a rest as long as it took."""
         pause = PAUSE_SECONDS
         while True:
             await self._news.wait()
             await asyncio.sleep(pause)
+            began = time.monotonic()
             try:
-                await self.flush()
-                pause = PAUSE_SECONDS
+                left = await self._write_batch()
+                pause = time.monotonic() - began if left else PAUSE_SECONDS
             except Unavailable:
                 log.warning("ai_ledger_waits", count=len(self._pending))
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                pause = min(max(pause, PAUSE_SECONDS) * 2, LONGEST_PAUSE_SECONDS)
 
     async def flush(self) -> None:
-        """Raises Unavailable; what was not written waits on."""
+        """Write all that waits. Raises Unavailable; what was not written waits on."""
+        while await self._write_batch():
+            pass
+
+    async def _write_batch(self) -> bool:
+        """Whether more waits."""
         async with self._writing:
-            while batch := list(self._pending.values())[:BATCH]:
-                await self._write(batch)
-                for decision in batch:
-                    self._pending.pop(decision.decision_id, None)
-            self._news.clear()
+            batch = list(islice(self._pending.values(), BATCH))
+            await self._write(batch)
+            for decision in batch:
+                self._pending.pop(decision.decision_id, None)
+            if not self._pending:
+                self._news.clear()
+            return bool(self._pending)
 
     async def _write(self, batch: Sequence[Decision]) -> None:
         """A row that cannot be stored at all must not hold up the others."""
+        if not batch:
+            return
         try:
             await self._store.add([await self._sealed(decision) for decision in batch])
         except Unavailable:

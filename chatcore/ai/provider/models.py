@@ -183,7 +183,7 @@ class Models:
             took = (time.monotonic() - started) * 1_000
             why = failures[0] if failures else "unsupported"
             return Called(dict(rules()), Served("rules", "rules", True, "", took, 0, 0, 0.0, why))
-        raise _refusal(failures)
+        raise _refusal(failures) from (RungFailed(failures[0]) if failures else None)
 
     async def _try(
         self, rung: Rung, capability: str, ask: Ask[T], reserve: Reserve, seconds: float
