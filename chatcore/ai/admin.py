@@ -72,6 +72,17 @@ class AiAdmin:
         _require(caller, "operator")
         return _shown(await self._prompts.promote(request.version_id, request.report_id, by=caller.user_id))
 
+    async def add_report(self, caller: Caller, request: wire.Report) -> wire.Report:
+        """Raises Invalid where the report contradicts itself, Conflict where another one has its id."""
+        _require(caller, "operator")
+        await self._prompts.add_report(request)
+        return request
+
+    async def report(self, caller: Caller, request: wire.ReportPath) -> wire.Report:
+        """Raises NotFound."""
+        _require(caller, "operator", "analyst")
+        return await self._prompts.handed_in(request.report_id)
+
     async def rollback(self, caller: Caller, request: wire.PromptPath) -> wire.PromptText:
         """What is live after it."""
         _require(caller, "operator")

@@ -17,6 +17,14 @@ FunctionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,64}\z", ma
 ReportId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128), Clean]
 
 
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\z", max_length=64)]
+WholePromptId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,64}@[0-9a-f]{64}\z", max_length=129)]
+Sentence = Annotated[str, StringConstraints(max_length=1_000), Clean]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200), Clean]
+ReportStatus = Literal["passed", "failed", "inconclusive", "error", "timeout", "interrupted"]
+GateState = Literal["passed", "failed", "inconclusive", "missing"]
+
+
 class ListDecisions(Shape):
     """Newest first, from `until` back to `since`; the next page ends at the last one's `at`."""
 
@@ -116,6 +124,41 @@ class StartCanary(PromptPath):
 class PromotePrompt(PromptPath):
     """`reportId` names an evaluation report that passed, on exactly this version."""
 
+    report_id: ReportId
+
+
+class ReportGate(Shape):
+    """One condition of a report: `found` (the value, or a bound of its interval) must be `op` `value`."""
+
+    metric: Label
+    bound: Literal["value", "ci_low", "ci_high"]
+    op: Literal[">=", "<=", ">", "<", "=="]
+    value: float
+    found: float | None = None
+    state: GateState
+    advisory: bool = False
+    sentence: Sentence = ""
+
+
+class Report(Shape):
+    """An evaluation of one prompt version, perhaps in comparison `against` another. `artifacts` maps files of the run
+    to their SHA-256. `sha256` is that of all the rest, as JSON with sorted keys and without spaces."""
+
+    report_id: ReportId
+    prompt: WholePromptId
+    against: WholePromptId | None = None
+    job: Label
+    status: ReportStatus
+    reason: Sentence = ""
+    started_at: Moment
+    finished_at: Moment
+    gates: Annotated[list[ReportGate], Field(max_length=100)]
+    datasets: Annotated[list[Label], Field(max_length=50)] = Field(default_factory=list)
+    artifacts: Annotated[dict[Label, Sha256], Field(max_length=200)] = Field(default_factory=dict)
+    sha256: Sha256
+
+
+class ReportPath(Shape):
     report_id: ReportId
 
 

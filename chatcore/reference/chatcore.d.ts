@@ -1159,6 +1159,7 @@ export interface Receipts {
 export interface Report {
   reportId: string;
   prompt: string;
+  /** The version that this one was compared with. */
   against?: string | null;
   job: string;
   status: "passed" | "failed" | "inconclusive" | "error" | "timeout" | "interrupted";
@@ -1167,6 +1168,7 @@ export interface Report {
   finishedAt: string;
   gates: ReportGate[];
   datasets?: string[];
+  /** Files of the run and the SHA-256 of each. */
   artifacts?: Record<string, string>;
   sha256: string;
 }

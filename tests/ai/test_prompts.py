@@ -1,16 +1,19 @@
 """Prompt versions: named by their content, moved by people, chosen from memory; over both stores."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from chatcore.ai.prompts import store
 from chatcore.ai.prompts.records import PromptStore
+from chatcore.ai.prompts.reports import digest_of, sealed
 from chatcore.ai.prompts.runtime import NotReadable, Runtime, Runtimes
 from chatcore.ai.prompts.service import Prompts
 from chatcore.ai.prompts.shipped import folder, shipped, without_tests
 from chatcore.ai.prompts.store import MemoryPromptStore, MongoPromptStore
 from chatcore.ai.prompts.versions import make_version
+from chatcore.contract.ai_admin import Report, ReportGate
 from chatcore.errors import Conflict, Invalid, NotFound
 from chatcore.mongo import Mongo
 
@@ -61,6 +64,17 @@ async def shelf(request: pytest.FixtureRequest, mongo: Mongo) -> Shelf:
     shelf = Shelf(kept, mongo)
     await shelf.prompts.start()
     return shelf
+
+
+def evidence(version: str, *, against: str | None = None, found: float = 0.1, report_id: str = "run-1") -> Report:
+    """As a workbench without the database hands it in."""
+    moment = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    gate = ReportGate(metric="delta", bound="ci_low", op=">=", value=0.0, found=found, state="passed")
+    return sealed(
+        Report(report_id=report_id, prompt=version, against=against, job="smart-reply", status="passed",
+               started_at=moment, finished_at=moment, gates=[gate], artifacts={"report.html": "1" * 64},
+               sha256="0" * 64)
+    )  # fmt: skip
 
 
 def test_every_file_ships_one_function_that_its_name_and_content_name() -> None:
@@ -288,3 +302,54 @@ class TestTheRuntime:
         assert runtime.read('{"topics": []}') == {"topics": []}
         with pytest.raises(NotReadable):
             runtime.read("There are no topics.")
+
+
+async def test_a_report_that_was_handed_in_makes_its_version_live(shelf: Shelf) -> None:
+    before, canary = await shelf.live(), await shelf.raised(await shelf.draft())
+    report = evidence(canary, against=before)
+    await shelf.prompts.add_report(report)
+    await shelf.prompts.add_report(report)
+    assert await shelf.prompts.handed_in("run-1") == report
+    assert (await shelf.prompts.promote(canary, "run-1")).state == "live"
+
+
+async def test_a_report_handed_in_does_not_change(shelf: Shelf) -> None:
+    canary = await shelf.raised(await shelf.draft())
+    await shelf.prompts.add_report(evidence(canary, found=0.1))
+    with pytest.raises(Conflict, match="does not change"):
+        await shelf.prompts.add_report(evidence(canary, found=0.2))
+    with pytest.raises(NotFound):
+        await shelf.prompts.handed_in("run-2")
+
+
+async def test_a_report_must_be_whole_and_say_what_its_numbers_say(shelf: Shelf) -> None:
+    canary = await shelf.raised(await shelf.draft())
+    report = evidence(canary)
+    changed = report.model_copy(update={"status": "failed"})
+    beaten = sealed(evidence(canary, found=-0.1))
+    (gate,) = report.gates
+    advice = sealed(report.model_copy(update={"gates": [gate.model_copy(update={"advisory": True})]}))
+    unproved = sealed(report.model_copy(update={"gates": []}))
+    for wrong, told in ((changed, "digest"), (beaten, "delta passed"), (advice, "its gates"), (unproved, "its gates")):
+        with pytest.raises(Invalid, match=told):
+            await shelf.prompts.add_report(wrong)
+    with pytest.raises(NotFound):
+        await shelf.prompts.add_report(evidence(f"{FUNCTION}@{'0' * 64}"))
+    assert await shelf.store.report("run-1") is None
+
+
+async def test_a_comparison_with_what_is_not_live_any_more_is_no_evidence(shelf: Shelf) -> None:
+    before = await shelf.live()
+    second = await shelf.raised(await shelf.draft(context_turns=5))
+    await shelf.prompts.add_report(evidence(second, against=before, report_id="run-2"))
+    await shelf.prompts.promote(second, "run-2")
+    third = await shelf.raised(await shelf.draft(context_turns=6))
+    await shelf.prompts.add_report(evidence(third, against=before, report_id="run-3"))
+    with pytest.raises(Conflict, match="not live any more"):
+        await shelf.prompts.promote(third, "run-3")
+
+
+async def test_a_digest_survives_the_wire(shelf: Shelf) -> None:
+    report = evidence(await shelf.draft())
+    again = Report.model_validate_json(report.model_dump_json(by_alias=True))
+    assert digest_of(again) == report.sha256

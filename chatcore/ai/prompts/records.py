@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from chatcore.ai.prompts.states import Standing
 from chatcore.ai.prompts.versions import PromptVersion
+from chatcore.contract import ai_admin as wire
 
 Change = Callable[[Any, Sequence[Any]], Awaitable[None]]
 """A write of somebody else in the same transaction, as the audit's."""
@@ -13,12 +14,13 @@ Change = Callable[[Any, Sequence[Any]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An evaluation run, as the workbench wrote it into `eval_runs`: `prompt` is the version it was about, which is
-    the run's parameter of that name."""
+    """What a promotion asks of an evaluation: `prompt` is the version it was about, `against` the one it was compared
+    with, "" without any."""
 
     report_id: str
     status: str
     prompt: str
+    against: str = ""
 
 
 class PromptStore(Protocol):
@@ -40,4 +42,13 @@ class PromptStore(Protocol):
         was first."""
         ...
 
-    async def report(self, report_id: str) -> Report | None: ...
+    async def report(self, report_id: str) -> Report | None:
+        """Handed in, or written into `eval_runs` by a workbench that has the database itself: there `prompt` is the
+        run's parameter of that name."""
+        ...
+
+    async def add_report(self, report: wire.Report) -> bool:
+        """A repeat adds nothing; False where another report has this id."""
+        ...
+
+    async def handed_in(self, report_id: str) -> wire.Report | None: ...

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from chatcore.ai.prompts.records import Change, PromptStore
+from chatcore.ai.prompts.reports import require_consistent
 from chatcore.ai.prompts.runtime import Runtimes
 from chatcore.ai.prompts.states import LARGEST_SHARE, Move, Standing
 from chatcore.ai.prompts.versions import Choice, PromptVersion, make_version
+from chatcore.contract.ai_admin import Report as Evaluation
 from chatcore.errors import Conflict, Invalid, NotFound
 
 POLL_SECONDS: Final = 2.0
@@ -133,7 +135,8 @@ class Prompts:
         return await self._move(version_id, "canary", Standing.to_canary, by=by, share=share)
 
     async def promote(self, version_id: str, report_id: str, *, by: str = "") -> PromptVersion:
-        """Answer everybody. Raises Conflict without a passing report on exactly this version."""
+        """Answer everybody. Raises Conflict without a passing report on exactly this version, in comparison with the
+        one that is live now if in comparison with any."""
         version = await self.get(version_id)
         report = await self._store.report(report_id)
         if report is None:
@@ -142,7 +145,26 @@ class Prompts:
             raise Conflict(f"The evaluation report {report_id} has not passed; it is {report.status or 'unfinished'}")
         if report.prompt != version.version_id:
             raise Conflict("The evaluation report is about another version")
+        live = (await self.standing(version.function)).live
+        if report.against and report.against != live:
+            raise Conflict("The version that the report compares with is not live any more; evaluate again")
         return await self._move(version.version_id, "promote", Standing.to_live, by=by, report=report_id)
+
+    async def add_report(self, report: Evaluation) -> None:
+        """Once and for good. Raises Invalid where it contradicts itself, NotFound for a version that is not here,
+        Conflict where another report has its id."""
+        require_consistent(report)
+        for version_id in filter(None, (report.prompt, report.against)):
+            await self.get(version_id)
+        if not await self._store.add_report(report):
+            raise Conflict(f"There is another report {report.report_id[:60]}; what was handed in does not change")
+
+    async def handed_in(self, report_id: str) -> Evaluation:
+        """Raises NotFound."""
+        found = await self._store.handed_in(report_id)
+        if found is None:
+            raise NotFound(f"No report {report_id[:60]} was handed in")
+        return found
 
     async def rollback(self, version_id: str, *, by: str = "") -> PromptVersion:
         """Take a version out of use; the live one makes room for the one before it. Returns what is live after it."""

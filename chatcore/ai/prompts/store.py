@@ -1,4 +1,5 @@
-"""Prompt versions and their standings in MongoDB (`prompt_versions`, `prompt_standings`), and their twin in memory."""
+"""Prompt versions, their standings and reports in MongoDB (`prompt_versions`, `prompt_standings`, `prompt_reports`),
+and their twin in memory."""
 
 import json
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from chatcore.ai.prompts.records import Change, Report
 from chatcore.ai.prompts.states import Move, Standing
 from chatcore.ai.prompts.versions import PromptVersion
+from chatcore.contract import ai_admin as wire
 from chatcore.mongo import Index, translate_errors
 
 Document = dict[str, Any]
@@ -23,7 +25,7 @@ class MongoPromptStore:
     def __init__(self, database: AsyncDatabase[Document]):
         self._database = database
         self._versions, self._standings = database["prompt_versions"], database["prompt_standings"]
-        self._reports = database["eval_runs"]
+        self._runs, self._reports = database["eval_runs"], database["prompt_reports"]
 
     @translate_errors
     async def versions(self, version_ids: Sequence[str]) -> dict[str, PromptVersion]:
@@ -86,7 +88,23 @@ class MongoPromptStore:
 
     @translate_errors
     async def report(self, report_id: str) -> Report | None:
-        return _report(await self._reports.find_one({"_id": report_id}))
+        told = await self.handed_in(report_id)
+        return _reported(told) if told else _report(await self._runs.find_one({"_id": report_id}))
+
+    @translate_errors
+    async def add_report(self, report: wire.Report) -> bool:
+        row = {"_id": report.report_id, "sha256": report.sha256, "content": report.model_dump_json(by_alias=True)}
+        try:
+            await self._reports.insert_one(row)
+        except DuplicateKeyError:
+            stored = await self._reports.find_one({"_id": report.report_id})
+            return stored is not None and stored["sha256"] == report.sha256
+        return True
+
+    @translate_errors
+    async def handed_in(self, report_id: str) -> wire.Report | None:
+        row = await self._reports.find_one({"_id": report_id})
+        return wire.Report.model_validate_json(row["content"]) if row else None
 
 
 class MemoryPromptStore:
@@ -94,6 +112,7 @@ class MemoryPromptStore:
         self.versions_by_id: dict[str, PromptVersion] = {}
         self.placed: dict[str, Standing] = {}
         self.reports: dict[str, Document] = {}
+        self.handed: dict[str, wire.Report] = {}
 
     async def versions(self, version_ids: Sequence[str]) -> dict[str, PromptVersion]:
         return {one: self.versions_by_id[one] for one in version_ids if one in self.versions_by_id}
@@ -118,7 +137,14 @@ class MemoryPromptStore:
         return True
 
     async def report(self, report_id: str) -> Report | None:
-        return _report(self.reports.get(report_id))
+        told = self.handed.get(report_id)
+        return _reported(told) if told else _report(self.reports.get(report_id))
+
+    async def add_report(self, report: wire.Report) -> bool:
+        return self.handed.setdefault(report.report_id, report).sha256 == report.sha256
+
+    async def handed_in(self, report_id: str) -> wire.Report | None:
+        return self.handed.get(report_id)
 
 
 def _version(row: Document) -> PromptVersion:
@@ -139,6 +165,10 @@ def _standing(row: Document) -> Standing:
     }
     fields["history"] = tuple(Move(**move) for move in row["history"])
     return Standing(row["_id"], **fields)
+
+
+def _reported(told: wire.Report) -> Report:
+    return Report(told.report_id, told.status, told.prompt, told.against or "")
 
 
 def _report(row: Document | None) -> Report | None:
