@@ -91,12 +91,12 @@ def toxicity_results(models: Models) -> list[Result]:
 
 
 def _score(models: Models, text: str, name: str) -> float:
-    return models.moderation.judge(text, models.embedder.embed_one(text)[0]).scores[name]
+    return models.moderation.look(text, models.embedder).scores[name]
 
 
 def false_alarms(models: Models) -> Result:
     lines = EVERYDAY.read_text("utf-8").splitlines()
-    alarms = sum(models.moderation.judge(line, models.embedder.embed_one(line)[0]).flagged for line in lines)
+    alarms = sum(models.moderation.look(line, models.embedder).flagged for line in lines)
     return Result(
         f"false alarms on {len(lines)} everyday lines of our own, not trained on", alarms, 0, at_most=True, digits=0
     )

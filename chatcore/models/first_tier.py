@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from chatcore.models.files import require_file
 from chatcore.models.ngrams import count_ngrams, fold, weigh
+from chatcore.models.readings import readings
 
 NGRAM_FILE, LEXICON_FILE = "moderation.ngrams.npz", "moderation.lexicon.npz"
 MAX_PHRASE_WORDS = 3
@@ -118,8 +119,17 @@ class FirstTier:
         return cls(NgramHeads.load(require_file(NGRAM_FILE)), Lexicon.load(require_file(LEXICON_FILE)))
 
     def look(self, text: str) -> FirstLook:
-        scores = self._heads.score(text)
-        return FirstLook(dict(zip(self._heads.names, scores.tolist(), strict=True)), self._lexicon.find(text))
+        """The highest scores and the known words of all readings; a word that is read twice is told once."""
+        ways = readings(text)
+        scores = np.maximum.reduce([self._heads.score(way.text) for way in ways])
+        found: dict[tuple[int, int], Match] = {}
+        for way in ways:
+            for match in self._lexicon.find(way.text):
+                start, end = way.span(match.start, match.end)
+                if not any(start < known_end and known_start < end for known_start, known_end in found):
+                    found[start, end] = match._replace(start=start, end=end)
+        matches = tuple(found[place] for place in sorted(found))
+        return FirstLook(dict(zip(self._heads.names, scores.tolist(), strict=True)), matches)
 
 
 def fold_word(word: str) -> str:

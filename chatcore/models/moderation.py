@@ -16,6 +16,7 @@ from chatcore.models.categories import CATEGORIES, HEADS, OPENAI_NAMES
 from chatcore.models.embedding import Embedder, Vectors
 from chatcore.models.files import require_file
 from chatcore.models.first_tier import NGRAM_FILE, NgramHeads, sigmoid
+from chatcore.models.readings import readings
 from chatcore.models.shapes import CategoryScore, ModerateMessage, ModerateMessageInput
 
 VECTOR_FILE = "moderation.vectors.npz"
@@ -91,7 +92,7 @@ class Moderation:
         return cls(VectorHeads.load(path), NgramHeads.load(require_file(NGRAM_FILE)), thresholds)
 
     def judge(self, text: str, vector: Vectors, thresholds: dict[str, float] | None = None) -> Verdict:
-        """`thresholds` by the names of the answer replace the measured ones."""
+        """One reading. `thresholds` by the names of the answer replace the measured ones."""
         means = (self._vectors.score(vector) + self._ngrams.score(text)) / 2
         scores = with_any(dict(zip(HEADS, means.tolist(), strict=True)))
         limits = {OPENAI_NAMES.get(head, head): limit for head, limit in self.thresholds.items()} | (thresholds or {})
@@ -99,8 +100,16 @@ class Moderation:
         flags = {name: score >= limits[name] for name, score in named.items()}
         return Verdict(named, flags | {"harassment": flags["harassment"] or flags["toxic"]})
 
+    def look(self, text: str, embedder: Embedder, thresholds: dict[str, float] | None = None) -> Verdict:
+        """The highest score of each category over all readings of the text, and a flag where one of them has it."""
+        each = [self.judge(way.text, embedder.embed_one(way.text)[0], thresholds) for way in readings(text)]
+        return Verdict(
+            {name: max(one.scores[name] for one in each) for name in each[0].scores},
+            {name: any(one.flags[name] for one in each) for name in each[0].flags},
+        )
+
     def decide(self, asked: ModerateMessageInput, embedder: Embedder) -> ModerateMessage:
-        verdict = self.judge(asked.text, embedder.embed_one(asked.text)[0], asked.parameters.thresholds)
+        verdict = self.look(asked.text, embedder, asked.parameters.thresholds)
         flagged = [name for name, flag in verdict.flags.items() if flag]
         certain = [name for name in flagged if verdict.scores[name] >= BLOCK_ABOVE and name not in NEVER_BLOCKED]
         return ModerateMessage(

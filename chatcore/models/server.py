@@ -164,7 +164,7 @@ def _require_known(model: str) -> None:
 
 
 def _judge(models: Models, text: str) -> Verdict:
-    return models.moderation.judge(text, models.embedder.embed_one(text)[0])
+    return models.moderation.look(text, models.embedder)
 
 
 def _answer(models: Models, task: Task, told: BaseModel, prompt: str) -> tuple[str, dict[str, int]]:

@@ -19,7 +19,7 @@ def test_everyday_lines_raise_no_alarm(models: Models) -> None:
     lines = EVERYDAY.read_text("utf-8").splitlines()
     assert len(lines) >= 204
     assert not set(lines) & set(LESSONS.read_text("utf-8").splitlines())
-    judged = {line: models.moderation.judge(line, models.embedder.embed_one(line)[0]) for line in lines}
+    judged = {line: models.moderation.look(line, models.embedder) for line in lines}
     assert {line: verdict.flags for line, verdict in judged.items() if verdict.flagged} == {}
 
 
@@ -32,7 +32,7 @@ def test_everyday_lines_raise_no_alarm(models: Models) -> None:
     ],
 )
 def test_what_it_was_made_for_is_flagged(models: Models, text: str, category: str) -> None:
-    verdict = models.moderation.judge(text, models.embedder.embed_one(text)[0])
+    verdict = models.moderation.look(text, models.embedder)
     assert verdict.flagged
     assert verdict.flags[category]
 
