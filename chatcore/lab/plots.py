@@ -17,7 +17,7 @@ def spread(values: Sequence[float] | pd.Series, *, what: str, unit: str) -> Figu
     axes.hist(numbers, bins=24, color=COLOURS[0])
     axes.axvline(numbers.median(), color=COLOURS[1], lw=2)
     axes.set(xlabel=unit, ylabel="how many", title=f"{what}: half within {numbers.median():.3g} {unit}")
-    return _finished(figure)
+    return finished(figure)
 
 
 def waiting(times: Mapping[str, pd.Series], *, unit: str = "ms", title: str = "How long a message waits") -> Figure:
@@ -28,7 +28,7 @@ def waiting(times: Mapping[str, pd.Series], *, unit: str = "ms", title: str = "H
         axes.plot(ordered, (ordered.index + 1) / len(ordered), label=name, color=colour, lw=2)
     axes.set(xlabel=unit, ylabel="share", xscale="log", ylim=(0, 1.02), title=title)
     axes.legend(frameon=False)
-    return _finished(figure)
+    return finished(figure)
 
 
 def by_slice(table: pd.DataFrame, column: str, *, unit: str = "", better: str = "higher") -> Figure:
@@ -45,10 +45,10 @@ def by_slice(table: pd.DataFrame, column: str, *, unit: str = "", better: str = 
     axes.axvline(0, color=INK, lw=1)
     axes.set_yticks(range(len(ordered)), [str(value) for value in ordered[column]], fontsize=8)
     axes.set(xlabel=f"candidate minus live{', ' + unit if unit else ''}", title=f"By {column}")
-    return _finished(figure)
+    return finished(figure)
 
 
-def _finished(figure: Figure) -> Figure:
+def finished(figure: Figure) -> Figure:
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()

@@ -1,21 +1,19 @@
 """The live decision: tiers and policy put together for one text, and written into the ledger."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from chatcore.ai.calls import Served
+from chatcore.ai.flows.prompted import Choices, Records
 from chatcore.ai.ledger.records import Decision, Mode
-from chatcore.ai.ledger.service import Ledger
-from chatcore.ai.prompts.service import Prompts
 from chatcore.ai.prompts.versions import Choice, PromptVersion
-from chatcore.ai.provider.models import Models
 from chatcore.moderation.decide import Policy, Tier, decide, rule
 from chatcore.moderation.records import Evidence, Ruling, Span, Subject
 from chatcore.moderation.thresholds import DEFAULT, Thresholds
-from chatcore.moderation.tiers import DEADLINE_SECONDS, FUNCTION, RULES, FirstLook, ModelTier, PromptTier
+from chatcore.moderation.tiers import DEADLINE_SECONDS, FUNCTION, RULES, FirstLook, ModelTier, PromptTier, TextModels
 from chatcore.moderation.together import Said, SaidTier, ask_together
 
 
@@ -51,9 +49,9 @@ class Judge:
         self,
         *,
         first: FirstLook,
-        models: Models,
-        prompts: Prompts,
-        ledger: Ledger,
+        models: TextModels,
+        prompts: Choices,
+        ledger: Records,
         clock: Callable[[], datetime],
         asks_prompt: bool = False,
         thresholds: Thresholds = DEFAULT,
@@ -127,7 +125,7 @@ class Judge:
             served=judged.served,
             input={"kind": subject.kind, "messageId": place.message_id, "rev": place.rev},
             output={
-                "evidence": [_as_json(each) for each in judged.evidence],
+                "evidence": [evidence_as_json(each) for each in judged.evidence],
                 "category": ruling.category,
                 "flags": list(ruling.flags),
                 "missing": ruling.missing,
@@ -207,7 +205,10 @@ def limits_of(version: PromptVersion) -> dict[str, float]:
 
 def evidence_of(decision: Decision) -> tuple[Evidence, ...]:
     """What a recorded decision rested on, so that `rule` can be asked again without any model."""
-    rows = decision.output.get("evidence", ())
+    return evidence_from_json(decision.output.get("evidence", ()))
+
+
+def evidence_from_json(rows: Iterable[Mapping[str, Any]]) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(
             row["tier"],
@@ -219,7 +220,7 @@ def evidence_of(decision: Decision) -> tuple[Evidence, ...]:
     )
 
 
-def _as_json(evidence: Evidence) -> dict[str, Any]:
+def evidence_as_json(evidence: Evidence) -> dict[str, Any]:
     return {
         "tier": evidence.tier,
         "scores": {name: round(score, 5) for name, score in evidence.scores.items()},

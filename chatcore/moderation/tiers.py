@@ -1,12 +1,11 @@
 """Three ways to look at a text, by cost: inside this process, a moderation model, a prompt."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from chatcore.ai.calls import Purpose, Served
+from chatcore.ai.calls import Called, Purpose, Served
 from chatcore.ai.prompts.versions import PromptVersion
-from chatcore.ai.provider.models import Models
 from chatcore.errors import Unavailable
 from chatcore.models.categories import OPENAI_NAMES
 from chatcore.moderation.records import Evidence, Span, Subject, TierName
@@ -59,6 +58,21 @@ def _load() -> "FirstTier":
     return FirstTier.load()
 
 
+class TextModels(Protocol):
+    """What moderation asks of Models; a workbench asks in batches."""
+
+    async def moderate(self, texts: Sequence[str], purpose: Purpose) -> Called[list[dict[str, float]]]: ...
+
+    async def call(
+        self,
+        function: str,
+        arguments: Mapping[str, Any],
+        purpose: Purpose,
+        *,
+        version: PromptVersion | None = None,
+    ) -> Called[dict[str, Any]]: ...
+
+
 class Judging:
     """A tier that remembers who served it, for one decision."""
 
@@ -71,7 +85,7 @@ class ModelTier(Judging):
 
     only_gray = False
 
-    def __init__(self, models: Models, *, deadline_seconds: float = DEADLINE_SECONDS):
+    def __init__(self, models: TextModels, *, deadline_seconds: float = DEADLINE_SECONDS):
         super().__init__()
         self._models = models
         self._deadline = deadline_seconds
@@ -92,7 +106,7 @@ class PromptTier(Judging):
 
     def __init__(
         self,
-        models: Models,
+        models: TextModels,
         version: PromptVersion | None = None,
         *,
         only_gray: bool = True,

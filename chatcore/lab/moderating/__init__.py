@@ -1,0 +1,49 @@
+"""Moderation on the workbench: the server's own decision as a solver, thresholds from costs, and attacks on both."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chatcore.lab.moderating.attacks import ATTACKS, Attack, attacked
+    from chatcore.lab.moderating.charts import attack_bars, cost_bars, precision_recall, slice_bars
+    from chatcore.lab.moderating.costs import Costs, Recommendation, recommend
+    from chatcore.lab.moderating.judgements import Judgements, judgements
+    from chatcore.lab.moderating.redteam import Siege, besiege
+    from chatcore.lab.moderating.solver import Moderator, NotDecided, moderate
+
+# Loaded at the first use of a name: plots and statistics take a second each.
+_PLACES = {
+    **dict.fromkeys(("ATTACKS", "Attack", "attacked"), "attacks"),
+    **dict.fromkeys(("attack_bars", "cost_bars", "precision_recall", "slice_bars"), "charts"),
+    **dict.fromkeys(("Costs", "Recommendation", "recommend"), "costs"),
+    **dict.fromkeys(("Judgements", "judgements"), "judgements"),
+    **dict.fromkeys(("Siege", "besiege"), "redteam"),
+    **dict.fromkeys(("Moderator", "NotDecided", "moderate"), "solver"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"chatcore.lab.moderating has no {name}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+
+
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "Costs",
+    "Judgements",
+    "Moderator",
+    "NotDecided",
+    "Recommendation",
+    "Siege",
+    "attack_bars",
+    "attacked",
+    "besiege",
+    "cost_bars",
+    "judgements",
+    "moderate",
+    "precision_recall",
+    "recommend",
+    "slice_bars",
+]
