@@ -5,17 +5,16 @@ Exit codes: 0 passed, 1 a gate failed, 2 error, 3 bad spec or setting, 124 timeo
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Sequence
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from chatcore.lab.admin import LinkLost, promote_prompt, rollback_prompt
 from chatcore.lab.runs import RunRecord, RunStore
 from chatcore.lab.surroundings import BadSettings, ChatError, VariableNotSet, settings
-from pipelines import looking, operating
-from pipelines.artifacts import tampered
+from pipelines import looking, operating, promotion
 from pipelines.console import (
     BAD_SPEC,
     ERROR,
@@ -41,7 +40,7 @@ from pipelines.reports.summaries import junit, markdown
 from pipelines.runner import RegistryLost, Runner
 from pipelines.specs import JOBS, BadSpec, Planned, find_specs, locate
 
-__all__ = ["looking", "main", "operating"]
+__all__ = ["looking", "main", "operating", "promotion"]
 
 
 def main() -> None:
@@ -63,6 +62,10 @@ def main() -> None:
         sys.exit(ERROR)
     except OSError as error:
         err.print(say_os_error(error), markup=False, highlight=False)
+        sys.exit(ERROR)
+    except Exception:  # noqa: BLE001 - Python's own exit code for it is 1, which says that a gate failed
+        traceback.print_exc()
+        err.print("this is a fault of pipelines itself, and no verdict", markup=False, highlight=False)
         sys.exit(ERROR)
 
 
@@ -139,10 +142,18 @@ async def _run_all(plans: Sequence[Sequence[Planned]], store: RunStore, *, quiet
                 await send_alert(item.job, record, store)
                 return record
 
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(item)) for item in planned]
-            records += [task.result() for task in tasks]
+            records += await _all_or_the_first_error([asyncio.create_task(one(item)) for item in planned])
     return records
+
+
+async def _all_or_the_first_error(tasks: list[asyncio.Task[RunRecord]]) -> list[RunRecord]:
+    """The refusal itself and not a group of it, after the other runs were ended."""
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @app.command()
@@ -153,35 +164,3 @@ def baseline(name: str) -> None:
         raise BadSpec([f"{record.run_id} is {record.status}: only a passed run can be a baseline"])
     with_store(lambda store: store.keep_baseline(record.job, record.matrix_key, record.run_id))
     out.print(f"{record.job}: baseline is {record.run_id}", highlight=False)
-
-
-@app.command()
-def promote(name: Annotated[str, typer.Argument(help="a passed run whose parameter `prompt` is a version")]) -> None:
-    """Make the canary that a run was about live. Only with a passing report that nobody changed."""
-    record = find_run(name)
-    version = str(record.parameters.get("prompt", ""))
-    if record.status != "passed":
-        err.print(f"{record.run_id} is {record.status}: {record.reason}", markup=False, highlight=False)
-        raise typer.Exit(1)
-    if not version:
-        raise BadSpec([f"{record.run_id} is about no prompt version: it has no parameter `prompt`"])
-    if changed := asyncio.run(tampered(record)):
-        err.print(f"not promoted: {', '.join(changed)} changed since the run ended", markup=False, highlight=False)
-        raise typer.Exit(ERROR)
-    live = _ask_server(promote_prompt(version, record.run_id))
-    out.print(f"{live['versionId']} is live, by {record.run_id}", highlight=False, markup=False)
-
-
-@app.command()
-def rollback(version: Annotated[str, typer.Argument(help="the version to take out of use, or its function")]) -> None:
-    """Undo a promotion at once."""
-    live = _ask_server(rollback_prompt(version))
-    out.print(f"{live['versionId']} is live", highlight=False, markup=False)
-
-
-def _ask_server(question: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return asyncio.run(question)
-    except LinkLost as lost:
-        err.print(f"{lost}; set CHATCORE_URL and an operator's CHATCORE_TOKEN", markup=False, highlight=False)
-        raise typer.Exit(ERROR) from None

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,11 +77,13 @@ class Runner:
         store: RunStore,
         *,
         executors: Callable[[str], Executor] = executor_named,
+        save_pauses: Sequence[float] = SAVE_PAUSES,
         progress: Progress = lambda *_: None,
     ):
         self._folder = folder
         self._store = store
         self._executors = executors
+        self._save_pauses = save_pauses
         self._progress = progress
 
     async def run(self, planned: Planned, *, scheduled_at: datetime | None = None) -> RunRecord:
@@ -92,10 +94,11 @@ class Runner:
         address = artifacts.address_of(planned.job)
         record = new_record(planned, scheduled_at)
         await self._store.save(record)
+        baseline = await self._baseline(planned)
         for attempt in range(1, planned.job.run.retries + 2):
             record = record.model_copy(update={"attempt": attempt})
             try:
-                record = await self._attempt(planned, record, executor)
+                record = await self._attempt(planned, record, executor, baseline)
             except asyncio.CancelledError:
                 await self._interrupted(record)
                 raise
@@ -116,7 +119,9 @@ class Runner:
         await self._tell(record)
         return record
 
-    async def _attempt(self, planned: Planned, record: RunRecord, executor: Executor) -> RunRecord:
+    async def _attempt(
+        self, planned: Planned, record: RunRecord, executor: Executor, baseline: Mapping[str, Metric] | None
+    ) -> RunRecord:
         """In a folder of its own, which takes the run's name only when it is complete."""
         working = self._working(record)
         working.mkdir(parents=True)
@@ -128,7 +133,6 @@ class Runner:
         )  # fmt: skip
         ended = await executor.execute(execution, lambda done, total: self._progress(planned, done, total))
         measured = read_metrics(working / METRICS_FILE)
-        baseline = await self._baseline(planned)
         verdict = decide(planned, ended, measured, working / OUTPUT, baseline)
         finished = _with_verdict(record, verdict, measured)
         if verdict.status in ("error", "timeout"):
@@ -174,7 +178,7 @@ class Runner:
 
     async def _tell(self, record: RunRecord) -> None:
         """Hours of work are not thrown away for a database that comes back in a moment."""
-        for last, pause in enumerate(SAVE_PAUSES, start=1 - len(SAVE_PAUSES)):
+        for last, pause in enumerate(self._save_pauses, start=1 - len(self._save_pauses)):
             await asyncio.sleep(pause)
             try:
                 await self._store.save(record)

@@ -49,11 +49,15 @@ time.sleep(300)""",
         GATE,
     ),
     "slow-cell": (START, RECORD, "import time; time.sleep(300)", GATE),
+    "inline": (START, RECORD, 'import os; print("leaks", [k for k, v in os.environ.items() if "canary" in v])', GATE),
+    "inline-hangs": (START, RECORD, 'import subprocess; subprocess.run(["sleep", "300"])', GATE),
 }
 OPTIONS = {
     "hangs": "{timeout: 14s}",
     "slow-cell": "{cell_timeout: 1s, timeout: 60s}",
     "flaky": "{retries: 1, timeout: 60s}",
+    "inline": "{executor: inline, timeout: 60s}",
+    "inline-hangs": "{executor: inline, timeout: 16s}",
 }
 
 
@@ -122,6 +126,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
         ("flaky", "passed", 0, "every gate holds"),
         ("hangs", "timeout", 124, "ran longer than 14 s"),
         ("slow-cell", "timeout", 124, "a cell ran longer than 1 s"),
+        ("inline", "passed", 0, "every gate holds"),
+        ("inline-hangs", "timeout", 124, "ran longer than 16 s"),
     ],
 )  # fmt: skip
 def test_a_run_ends_with_its_true_status(outcome: Outcome, name: str, status: str, exit_code: int, reason: str) -> None:
@@ -141,8 +147,9 @@ def test_a_failed_attempt_is_tried_again_and_its_log_kept(outcome: Outcome) -> N
     assert outcome.records["raises"].attempt == 1
 
 
-def test_a_notebook_sees_no_credentials(outcome: Outcome) -> None:
-    output = (Path(outcome.records["good"].location) / "output.ipynb").read_text()
+@pytest.mark.parametrize("name", ["good", "inline"])
+def test_a_notebook_sees_no_credentials(outcome: Outcome, name: str) -> None:
+    output = (Path(outcome.records[name].location) / "output.ipynb").read_text()
     assert "leaks []" in output
     assert "canary" not in output.replace('if \\"canary\\" in v', "")
 
