@@ -1,13 +1,30 @@
-"""Prompt versions through the server's admin API, with CHATCORE_URL and the operator's CHATCORE_TOKEN."""
+"""Prompt versions and reports through the server's admin API, with CHATCORE_URL and the operator's CHATCORE_TOKEN."""
 
 from typing import Any
 from urllib.parse import quote
 
+from chatcore.ai.prompts.reports import sealed
 from chatcore.client.link import LinkLost
 from chatcore.client.rest import calls_for_many
+from chatcore.contract.ai_admin import Report as ReportOfRun
+from chatcore.contract.ai_admin import ReportGate as GateOfReport
 from chatcore.lab.surroundings import settings
 
-__all__ = ["LinkLost", "promote_prompt", "prompt_version", "rollback_prompt"]
+__all__ = [
+    "GateOfReport",
+    "LinkLost",
+    "ReportOfRun",
+    "hand_in",
+    "promote_prompt",
+    "prompt_version",
+    "rollback_prompt",
+    "sealed",
+]
+
+
+async def hand_in(report: ReportOfRun) -> None:
+    """Once and for good; a repeat adds nothing. Raises ChatError where the server does not believe it, LinkLost."""
+    await _post("/api/admin/reports", report.model_dump(mode="json", by_alias=True))
 
 
 async def promote_prompt(version: str, report_id: str) -> dict[str, Any]:
@@ -25,7 +42,7 @@ async def prompt_version(name: str) -> dict[str, Any]:
     return await _ask("GET", f"/api/admin/prompts/{quote(name, safe='@')}")
 
 
-async def _post(path: str, body: dict[str, str]) -> dict[str, Any]:
+async def _post(path: str, body: dict[str, Any]) -> dict[str, Any]:
     return await _ask("POST", path, body)
 
 

@@ -43,6 +43,7 @@ class Run:
         self.metrics: dict[str, Metric] = {}
         self._gates: list[Gate] = []
         self._datasets: list[str] = []
+        self._prompt = self._against = ""
         self._finished = False
 
     def uses(self, data: D) -> D:
@@ -53,6 +54,10 @@ class Run:
         if pinned not in self._datasets:
             self._datasets.append(pinned)
         return data
+
+    def about(self, version_id: str, *, against: str = "") -> None:
+        """Which prompt version this run is evidence for, and which it is compared with: what a promotion asks for."""
+        self._prompt, self._against = version_id, against
 
     def record(
         self,
@@ -97,6 +102,8 @@ class Run:
             "finished": self._finished,
             "parameters": {name: _jsonable(value) for name, value in self.parameters.items()},
             "datasets": self._datasets,
+            "prompt": self._prompt,
+            "against": self._against,
             "metrics": [one.model_dump() for one in self.metrics.values()],
             "gates": [one.model_dump() for one in report.judged],
         }
