@@ -4,7 +4,7 @@ from chatcore.app.keys import Keys
 from chatcore.identity.accounts import LocalAccounts
 from chatcore.identity.records import IdentityStore
 from chatcore.identity.service import Identity
-from chatcore.identity.tokens import JwksVerifier, LocalIssuer, OneOf, TokenVerifier
+from chatcore.identity.tokens import Issuer, JwksVerifier, LocalIssuer, OneOf, TokenVerifier
 from chatcore.settings import DEVELOPMENT_ISSUER, Settings
 
 
@@ -22,7 +22,7 @@ def local_accounts(people: IdentityStore, issuer: LocalIssuer | None, identity: 
 
 def verifier(settings: Settings, local: LocalIssuer | None) -> TokenVerifier:
     """The local issuer, Clerk or another OpenID Connect provider; several are told apart by `iss`."""
-    verifiers: dict[str, TokenVerifier] = {local.issuer: local} if local is not None else {}
+    verifiers: dict[str, Issuer] = {local.issuer: local} if local is not None else {}
     outside = settings.clerk_jwt_issuer or settings.oidc_issuer
     if outside:
         issuer = outside.rstrip("/") if settings.clerk_jwt_issuer else outside

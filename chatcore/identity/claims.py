@@ -51,6 +51,12 @@ class UncheckedToken:
     text: str
     header: Mapping[str, Any]
     payload: Mapping[str, Any]
+    signature: bytes
+
+    @property
+    def signed(self) -> bytes:
+        """What the signature is over."""
+        return self.text.rpartition(".")[0].encode()
 
     @property
     def issuer(self) -> object:
@@ -74,8 +80,9 @@ class ClaimRules:
     roles_claim: str = "roles"
     fractional_iat: bool = False
 
-    def check(self, payload: Mapping[str, Any], signature: str, now: float) -> Claims:
+    def check(self, token: UncheckedToken, now: float) -> Claims:
         """Raises Unauthenticated; TokenExpired only when nothing else is wrong."""
+        payload, signature = token.payload, token.text.rpartition(".")[2]
         if payload.get("iss") != self.issuer:
             refuse("The token is from another issuer")
         sub = _text(payload, "sub", 255)
@@ -128,7 +135,7 @@ def parse(token: str) -> UncheckedToken:
     if len(token) > MAX_TOKEN_BYTES or not _COMPACT.match(token):
         refuse("The token is not a JWT of at most 8 KB")
     header_part, payload_part, signature_part = token.split(".")
-    _decode(signature_part)
+    signature = _decode(signature_part)
     header, payload = _object(header_part), _object(payload_part)
     if not _REFUSED_HEADERS.isdisjoint(header):
         refuse("The token's header asks for something that is not done here")
@@ -137,7 +144,7 @@ def parse(token: str) -> UncheckedToken:
         refuse("The token's key id is not a short text")
     if not isinstance(kind, str) or kind.lower() not in _TYPES:
         refuse("The token is of another type")
-    return UncheckedToken(token, header, payload)
+    return UncheckedToken(token, header, payload, signature)
 
 
 def session_id_of(issuer: str, sub: str, handle: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -107,6 +108,7 @@ def asked_on_this_machine(request: web.Request) -> bool:
     return host == "localhost" or host.endswith(".localhost") or (parsed is not None and parsed.is_loopback)
 
 
+@lru_cache(maxsize=4_096)
 def _address(text: str) -> Address | None:
     try:
         parsed = ipaddress.ip_address(text.partition("%")[0])
