@@ -17,6 +17,7 @@ def page_facts(settings: Settings) -> dict[str, Any]:
         "version": __version__,
         "localAccounts": settings.has_local_accounts,
         "devTokens": settings.dev_tokens,
+        "maxFileSize": settings.max_file_size,
         "issuer": settings.clerk_jwt_issuer or settings.oidc_issuer,
         "clerkPublishableKey": settings.clerk_publishable_key,
     }

@@ -14,7 +14,7 @@ FOR_EVER: Final = "public, max-age=31536000, immutable"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types chatcore-worker"
 )
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": POLICY,
@@ -37,7 +37,7 @@ class Pages:
         for path in ENTRIES:
             app.router.add_get(path, self._entry)
         app.router.add_get("/assets/{build}/{name:.+}", self._asset)
-        for path in ("/manifest.webmanifest", "/icon.svg", "/favicon.ico"):
+        for path in ("/manifest.webmanifest", "/icon.svg", "/favicon.ico", "/service-worker.js"):
             app.router.add_get(path, self._root)
 
     @property

@@ -100,3 +100,32 @@ def test_an_account_that_was_signed_out_elsewhere_comes_back_to_the_sign_in_page
     other.page.get_by_role("button", name="Settings").click()
     other.page.locator(".plain-list").get_by_role("button", name="Sign out").click()
     expect(one.page.get_by_role("heading", name="Sign in to chatcore")).to_be_visible()
+
+
+HELD_DISK = """
+const put = IDBObjectStore.prototype.put;
+IDBObjectStore.prototype.put = function (entry) {
+  const request = {};
+  window.__release = () => {
+    const again = this.transaction.db.transaction(this.name, "readwrite").objectStore(this.name);
+    put.call(again, entry).onsuccess = () => {
+      IDBObjectStore.prototype.put = put;
+      request.onsuccess();
+    };
+  };
+  return request;
+};
+"""
+
+
+def test_a_message_is_on_the_disk_before_it_is_on_the_page(visit: Visit, api: Api) -> None:
+    ana = unique("ana")
+    group_id = api.group(ana)
+    visitor = visit(ana)
+    visitor.opens(group_id)
+    visitor.page.evaluate(f"() => {{ {HELD_DISK} }}")
+    visitor.writes("first kept, then shown")
+    visitor.page.wait_for_timeout(300)
+    expect(visitor.message("first kept, then shown")).to_have_count(0)
+    visitor.page.evaluate("window.__release()")
+    visitor.sees("first kept, then shown")

@@ -1,6 +1,6 @@
 """Pictures and files on the page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.visitor import Api, Visitor, unique
+from tests.servers import ServerInThread
 
 Image = pytest.importorskip("PIL.Image", reason="the extra media is not installed")
 Visit = Callable[..., Visitor]
@@ -66,13 +67,23 @@ def test_a_file_is_downloaded_as_it_was(visit: Visit, api: Api, tmp_path: Path) 
     assert (tmp_path / "got.csv").read_bytes() == body
 
 
-def test_a_file_that_is_too_large_is_refused_before_it_is_sent(visit: Visit, api: Api) -> None:
+@pytest.fixture(scope="module")
+def thrifty(tmp_path_factory: pytest.TempPathFactory, libraries: None) -> Iterator[ServerInThread]:
+    running = ServerInThread(tmp_path_factory.mktemp("thrifty") / "home", max_file_size=300 * 1024)
+    running.start()
+    yield running
+    running.stop()
+
+
+def test_what_is_larger_than_this_server_takes_is_refused_before_it_is_sent(
+    visit: Visit, thrifty: ServerInThread
+) -> None:
     ana = unique("ana")
-    group_id = api.group(ana)
-    visitor = visit(ana)
+    group_id = Api(thrifty.url).group(ana)
+    visitor = visit(ana, thrifty.url)
     visitor.opens(group_id)
     visitor.page.locator("input[type=file]").set_input_files(
-        {"name": "film.bin", "mimeType": "application/octet-stream", "buffer": b"x" * (10 * 1024 * 1024 + 1)}
+        {"name": "film.bin", "mimeType": "application/octet-stream", "buffer": b"x" * (300 * 1024 + 1)}
     )
-    expect(visitor.page.locator(".notice")).to_contain_text("film.bin is larger than")
+    expect(visitor.page.locator(".notice")).to_contain_text("film.bin is larger than 300 KiB")
     expect(visitor.page.locator(".attached-one")).to_have_count(0)

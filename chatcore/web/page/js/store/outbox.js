@@ -12,6 +12,8 @@ import { call, link } from "../socket.js";
  *   error?: string, notice?: object, messageId?: string}} Waiting
  */
 
+const STUCK_MS = 2_000;
+
 /** @type {import("../lib.js").Signal<Waiting[]>} in the order of writing */
 export const waiting = signal([]);
 
@@ -43,8 +45,10 @@ export async function post(message) {
   const entry = {
     type: "text", ...message, userId: owner, tempId: crypto.randomUUID(), createdAt: new Date().toISOString(), state: "queued",
   };
+  // Kept before it is shown: what one sees outlives the tab. A full or stuck disk must not keep anybody from talking.
+  await Promise.race([(await shelf).put(entry).catch(() => {}), new Promise((resolve) => setTimeout(resolve, STUCK_MS))]);
+  if (owner !== entry.userId) return entry;
   waiting.value = [...waiting.value, entry];
-  await (await shelf).put(entry);
   void flush();
   return entry;
 }

@@ -7,6 +7,7 @@ import { LOG_EVENTS, sync, take } from "./log.js";
 import { accepted } from "./messages.js";
 import { allowAgain, closeOutbox, flush, openOutbox, rejected } from "./outbox.js";
 import { forgetPeople, me, meet, setPresent } from "./people.js";
+import { endPush, resumePush } from "./push.js";
 import { hearSuggestions } from "./suggestions.js";
 import { startedTyping, stoppedTyping } from "./typing.js";
 import { notice } from "./notices.js";
@@ -57,6 +58,7 @@ function start() {
 }
 
 export function signOut() {
+  void endPush();
   sessionStorage.removeItem(KEY);
   localStorage.removeItem(KEY);
   close();
@@ -93,6 +95,7 @@ const HEARS = {
     if (me.peek() && me.peek().userId !== user.userId) forgetPeople();
     me.value = user;
     meet([user]);
+    void resumePush(user.userId);
     void openOutbox(user.userId, (entry, receipt) => {
       const group = groups.peek().get(entry.groupId);
       if (group) accepted(group, entry, receipt);

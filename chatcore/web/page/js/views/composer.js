@@ -4,6 +4,7 @@ import { html, useEffect, useRef, useSignal } from "../lib.js";
 import { edit, send } from "../store/messages.js";
 import { notice, tried } from "../store/notices.js";
 import { handleOf, me, nameOf } from "../store/people.js";
+import { facts } from "../store/session.js";
 import { askCompletion, askReplies, completionDelay, ghost, mayAsk, rate } from "../store/suggestions.js";
 import { tellTyping } from "../store/typing.js";
 import { bytesOf, fileSize } from "../text.js";
@@ -13,7 +14,6 @@ import { startEditing } from "./message.js";
 
 const MAX_BYTES = 4096;
 const WARN_BYTES = 3600;
-const MAX_FILE_BYTES = 10 * 1024 * 1024;
 const COMPLETE_AFTER_MS = 700;
 
 export function Composer({ group }) {
@@ -232,7 +232,7 @@ function MentionList({ mention, onPick }) {
 // --- files
 
 function attach(group, attached, file) {
-  if (file.size > MAX_FILE_BYTES) return notice(`${file.name} is larger than ${fileSize(MAX_FILE_BYTES)}.`, "bad");
+  if (file.size > facts.maxFileSize) return notice(`${file.name} is larger than ${fileSize(facts.maxFileSize)}.`, "bad");
   const id = crypto.randomUUID();
   const stop = new AbortController();
   const put = (fields) => { attached.value = attached.value.map((one) => (one.id === id ? { ...one, ...fields } : one)); };

@@ -8,6 +8,8 @@ import { completing, setCompleting } from "../store/suggestions.js";
 import { setTheme, theme } from "../theme.js";
 import { shortMoment } from "../text.js";
 import { Dialog, Icon } from "./parts.js";
+import { Notices } from "./push.js";
+import { Switch } from "./switch.js";
 
 export function SettingsDialog({ onClose }) {
   const { settings } = me.value;
@@ -24,6 +26,7 @@ export function SettingsDialog({ onClose }) {
       <${Switch} on=${settings.ai} label="AI features work for me" onChange=${(ai) => set({ ai })} />
       <${Switch} on=${completing.value} label="Suggest how my sentence could go on" onChange=${setCompleting} />
     </section>
+    <${Notices} />
     <section><h3>Look</h3><div class="tabs" role="group" aria-label="Colours">
       ${[["auto", "As the system"], ["light", "Light"], ["dark", "Dark"]].map(([id, label]) => html`<button type="button" aria-pressed=${theme.value === id} onClick=${() => setTheme(id)}>${label}</button>`)}</div></section>
     <${Devices} />
@@ -31,9 +34,6 @@ export function SettingsDialog({ onClose }) {
       <button type="button" class="button" onClick=${() => { onClose(); signOut(); }}><${Icon} name="out" size=${17} />Sign out</button></footer>
   </${Dialog}>`;
 }
-
-export const Switch = ({ on, label, onChange }) => html`<label class="switch"><span>${label}</span>
-  <input type="checkbox" role="switch" checked=${on} onChange=${(event) => onChange(event.target.checked)} /></label>`;
 
 function Devices() {
   const list = useSignal(null);
