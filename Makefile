@@ -3,7 +3,7 @@
 VENV   ?= .venv
 PYTHON ?= python3
 # Extras of pyproject.toml to install: embedded, redis, models, training, ai, media, notebooks, cluster, loadtest, dev.
-EXTRAS ?= embedded,redis,models,ai,media,notebooks,dev
+EXTRAS ?= embedded,redis,models,ai,media,notebooks,cluster,dev
 # Extra arguments for the tool behind a target: make test ARGS="-x tests/house"
 ARGS   ?=
 
