@@ -6,6 +6,7 @@ thread of their own. Only callers with the token of the file are served.
 
 import argparse
 import asyncio
+import contextlib
 import hmac
 import json
 import os
@@ -38,6 +39,7 @@ from chatcore.models.wire import (
 )
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
+AUTOGROUP = Path("/proc/self/autogroup")
 NICENESS = 10  # where cores are short, people's messages go before what is thought about them
 FEW = 4  # so many texts of a request go before bulk work
 TASK_HEADER = "x-chatcore-task"
@@ -140,7 +142,7 @@ async def serve(port: int, token: str, *, stop: asyncio.Event) -> None:
 
 
 def main() -> None:
-    os.nice(NICENESS)
+    give_way()
     parser = argparse.ArgumentParser(prog="python -m chatcore.models.server")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--token-file", type=Path, required=True, help="readable by the owner alone")
@@ -149,6 +151,15 @@ def main() -> None:
         asyncio.run(_run(options.port, options.token_file.read_text("utf-8").strip()))
     except (ModelFileRefused, OSError) as error:
         sys.exit(f"the model endpoint cannot serve: {error}")
+
+
+def give_way() -> None:
+    """To whatever else this machine does. Where Linux schedules by sessions, as desktops and many servers do, a
+    process's own niceness counts only within its session, and the session's decides."""
+    os.nice(NICENESS)
+    if os.getsid(0) == os.getpid():  # a session of our own, not somebody's terminal
+        with contextlib.suppress(OSError):
+            AUTOGROUP.write_text(str(NICENESS), "ascii")
 
 
 async def _run(port: int, token: str) -> None:

@@ -56,6 +56,20 @@ async def test_it_comes_up_behind_the_chat_serves_and_goes(tmp_path: Path) -> No
     assert models.health == Health("stopped", None, 0, None)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="sessions are scheduled by Linux alone")
+async def test_it_gives_way_to_the_chat_with_its_whole_session_and_computes_on_one_thread(
+    embedded: EmbeddedModels,
+) -> None:
+    assert await embedded.wait_ready(60)
+    child = psutil.Process(embedded.health.pid)
+    assert child.nice() == 10
+    autogroup = Path(f"/proc/{child.pid}/autogroup")
+    if autogroup.exists():
+        assert autogroup.read_text().split()[-1] == "10"
+    assert Path("/proc/self/autogroup").read_text().split()[-1] == "0"
+    assert child.num_threads() <= 3  # the loop, the loading, the models
+
+
 async def test_after_a_crash_it_serves_again_at_the_same_place_with_the_same_key(embedded: EmbeddedModels) -> None:
     assert await embedded.wait_ready(60)
     url, pid = embedded.url, embedded.health.pid
