@@ -36,11 +36,17 @@ class ClusterExecutor:
     """Sends the notebook and its parameters; secrets are those of the worker's own environment."""
 
     def __init__(
-        self, address: str, security: distributed.Security | None, *, patience_seconds: float = PATIENCE_SECONDS
+        self,
+        address: str,
+        security: distributed.Security | None,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+        connect_seconds: float = CONNECT_SECONDS,
     ):
         self._address = address
         self._security = security
         self._patience_seconds = patience_seconds
+        self._connect_seconds = connect_seconds
 
     def require(self, secrets: Sequence[str]) -> None:
         """Nothing is asked of this machine: the secrets are the worker's."""
@@ -48,7 +54,11 @@ class ClusterExecutor:
     async def execute(self, execution: Execution, on_cells: OnCells) -> Ended:
         try:
             async with distributed.Client(
-                self._address, security=self._security, asynchronous=True, timeout=CONNECT_SECONDS, set_as_default=False
+                self._address,
+                security=self._security,
+                asynchronous=True,
+                timeout=self._connect_seconds,
+                set_as_default=False,
             ) as client:
                 return await self._on(client, execution, on_cells)
         except (OSError, CancelledError, distributed.KilledWorker) as error:
@@ -57,35 +67,31 @@ class ClusterExecutor:
     async def _on(self, client: Any, execution: Execution, on_cells: OnCells) -> Ended:
         content = await asyncio.to_thread(execution.notebook.read_bytes)
         client.subscribe_topic(execution.run_id, lambda event: on_cells(*event[1]))
-        future = client.submit(
-            execute_here, _portable(execution, content), key=execution.run_id, pure=False, retries=0, resources={}
-        )
+        future = client.submit(execute_here, _portable(execution, content), key=execution.run_id, pure=False, retries=0)
+        answer = asyncio.ensure_future(future.result())
         try:
-            if not await self._settled(client, future):
+            if not await self._somebody_answers(client, answer):
                 return _failed(f"no worker at {self._address}; start one: python -m pipelines worker {self._address}")
-            found: Mapping[str, Any] = await future
+            found: Mapping[str, Any] = answer.result()
         finally:
             client.unsubscribe_topic(execution.run_id)
-            if not future.done():  # cancelled: a task that runs cannot be, its processes can
+            if not answer.done():  # cancelled: a task that runs cannot be, its processes can
+                answer.cancel()
                 await future.cancel()
                 await client.run(end_family, None, execution.run_id, on_error="ignore")
-        await asyncio.to_thread(_unpack, execution.folder, found["files"])
         if absent := found.get("absent"):
             raise VariableNotSet(f"{absent} (on the worker)")
+        await asyncio.to_thread(_unpack, execution.folder, found["files"])
         return Ended(**found["ended"])
 
-    async def _settled(self, client: Any, future: Any) -> bool:
-        """False where there was nobody to do it for too long."""
+    async def _somebody_answers(self, client: Any, answer: "asyncio.Future[Any]") -> bool:
+        """False where there was no worker for too long."""
         alone = 0.0
-        waiting = asyncio.ensure_future(future.wait() if hasattr(future, "wait") else distributed.wait(future))
-        try:
-            while not waiting.done():
-                await asyncio.wait({waiting}, timeout=LOOK_SECONDS)
-                alone = 0.0 if client.scheduler_info(n_workers=-1)["workers"] else alone + LOOK_SECONDS
-                if alone >= self._patience_seconds:
-                    return False
-        finally:
-            waiting.cancel()
+        while not answer.done():
+            await asyncio.wait({answer}, timeout=LOOK_SECONDS)
+            alone = 0.0 if client.scheduler_info(n_workers=-1)["workers"] else alone + LOOK_SECONDS
+            if alone >= self._patience_seconds:
+                return False
         return True
 
 
