@@ -94,7 +94,7 @@ async def open_chat(settings: Settings, worker: Worker | None = None) -> AsyncIt
             production=settings.production,
         )
         routes = http.application()
-        pages(settings).add_routes(routes)
+        (await pages(settings, core.services.attachments.media)).add_routes(routes)
         url = await _listen(settings, routes, fanout.server, stack, shared_port=worker is not None)
         metrics_url = await _listen_for_scrapes(settings, ops, stack)
         core.start_chores()

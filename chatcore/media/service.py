@@ -225,11 +225,17 @@ class Media:
             return opened_span(ChunkSeal(secrets.key, record.group_id, record.id, variant), span, pieces)
 
         link = None
-        if not record.sealing:
+        if not record.sealing and not self._sealing:  # where it was off once, the server hands out what is from then
             link = await self.objects.presigned(
                 key, seconds=PRESIGNED_SECONDS, content_type=content_type, disposition=header
             )
         return Download(size, content_type, header, f'"{record.id}-{variant}"', read, link)
+
+    async def sample_link(self) -> str | None:
+        """A link as downloads get them, to nothing; None where the server itself hands everything out."""
+        if self._sealing:
+            return None
+        return await self.objects.presigned("none", seconds=1, content_type=ANY_FILE, disposition="attachment")
 
     async def _secrets(self, record: MediaRecord) -> Secrets:
         return _unpacked(await self._vault.open(record.place, record.sealed))

@@ -28,7 +28,10 @@ ENTRIES: Final = ("/", "/invite/{code}")
 class Pages:
     """Answers `/`, the page's files, and the few files that browsers want at the root."""
 
-    def __init__(self, libraries: Path, facts: Mapping[str, Any]):
+    def __init__(self, libraries: Path, facts: Mapping[str, Any], *, media_origin: str = ""):
+        """`media_origin` is where links to pictures and files lead that are not on this server."""
+        policy = POLICY.replace("connect-src 'self'", f"connect-src 'self' {media_origin}".rstrip())
+        self._headers = PAGE_HEADERS | {"Content-Security-Policy": policy}
         self._libraries = libraries
         self._facts = facts
         self._page: Page | None = None
@@ -52,7 +55,7 @@ class Pages:
 
     async def _entry(self, request: web.Request) -> web.Response:
         page = self.page
-        return _answer(request, missing_page() if page is None else page.entry, PAGE_HEADERS)
+        return _answer(request, missing_page() if page is None else page.entry, self._headers)
 
     async def _asset(self, request: web.Request) -> web.Response:
         page = self.page

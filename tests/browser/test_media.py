@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.visitor import Api, Visitor, unique
+from tests.media.bucket import Bucket
 from tests.servers import ServerInThread
 
 Image = pytest.importorskip("PIL.Image", reason="the extra media is not installed")
@@ -65,6 +66,47 @@ def test_a_file_is_downloaded_as_it_was(visit: Visit, api: Api, tmp_path: Path) 
     started.value.save_as(tmp_path / "got.csv")
     assert started.value.suggested_filename == "harvest.csv"
     assert (tmp_path / "got.csv").read_bytes() == body
+
+
+@pytest.fixture(scope="module")
+def open_bucket(tmp_path_factory: pytest.TempPathFactory, libraries: None) -> Iterator[ServerInThread]:
+    """A server that keeps uploads unsealed in S3, and so hands them out by links."""
+    bucket = Bucket()
+    running = ServerInThread(
+        tmp_path_factory.mktemp("bucket") / "home", media_sealing=False, s3_bucket_name=bucket.NAME,
+        aws_endpoint_url=bucket.url, aws_access_key_id="test", aws_secret_access_key="test",
+    )  # fmt: skip
+    running.start()
+    yield running
+    running.stop()
+    bucket.dies()
+
+
+def test_pictures_and_files_behind_links_into_a_bucket_are_shown_and_saved(
+    visit: Visit, open_bucket: ServerInThread, tmp_path: Path
+) -> None:
+    ana = unique("ana")
+    group_id = Api(open_bucket.url).group(ana)
+    visitor = visit(ana, open_bucket.url)
+    visitor.opens(group_id)
+    chooser = visitor.page.locator("input[type=file]")
+    chooser.set_input_files(
+        [
+            {"name": "garden.png", "mimeType": "image/png", "buffer": picture()},
+            {"name": "harvest.csv", "mimeType": "text/csv", "buffer": b"one,two\n"},
+        ]
+    )
+    expect(visitor.page.locator(".attached-one")).to_have_count(2)
+    expect(visitor.page.locator(".attached-one progress")).to_have_count(0)
+    expect(visitor.page.locator(".attached-one").filter(has_text="Being checked")).to_have_count(0)
+    visitor.page.get_by_role("button", name="Send", exact=True).click()
+    expect(visitor.page.locator(".file-card")).to_be_visible()
+    visitor.page.reload()
+    expect(visitor.page.locator(".picture img")).to_be_visible()
+    with visitor.page.expect_download() as started:
+        visitor.page.get_by_role("button", name="Download harvest.csv").click()
+    started.value.save_as(tmp_path / "got.csv")
+    assert (tmp_path / "got.csv").read_bytes() == b"one,two\n"
 
 
 @pytest.fixture(scope="module")

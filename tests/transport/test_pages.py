@@ -68,6 +68,15 @@ async def test_every_file_that_the_page_names_is_there_and_may_be_kept_for_ever(
             assert body
 
 
+async def test_the_policy_lets_the_page_fetch_from_where_links_lead_and_from_nowhere_else(tmp_path: Path) -> None:
+    async with browsing(Pages(libraries(tmp_path), {}, media_origin="https://media.example")) as get:
+        policy = (await get("/"))[0].headers["Content-Security-Policy"]
+    assert "connect-src 'self' https://media.example;" in policy
+    assert policy.count("media.example") == 1
+    async with browsing(Pages(libraries(tmp_path / "more"), {})) as get:
+        assert "connect-src 'self';" in (await get("/"))[0].headers["Content-Security-Policy"]
+
+
 async def test_who_has_a_file_already_gets_304_and_who_takes_no_gzip_gets_it_plain(tmp_path: Path) -> None:
     async with browsing(Pages(libraries(tmp_path), {})) as get:
         answer, packed = await get("/", Accept_Encoding="gzip")
