@@ -17,6 +17,18 @@ from pipelines.specs import Job
 SECRET_VARIABLE = "ALERT_WEBHOOK_SECRET"  # noqa: S105 - its name
 TIMEOUT_SECONDS = 10.0
 LOCAL = {"127.0.0.1", "localhost", "::1"}
+PAUSES = (1.0, 4.0)  # seconds before another attempt
+UNDECIDED = ("running", "interrupted")
+
+
+class _StayThere(urllib.request.HTTPRedirectHandler):
+    """A signed alert goes to the address that was configured, and to no other."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+OPENER = urllib.request.build_opener(_StayThere)
 
 
 class AlertNotSent(Exception):
@@ -32,15 +44,24 @@ def occasion(record: RunRecord, before: RunRecord | None) -> str | None:
     return "recovered" if before is not None and before.status != "passed" else "passed"
 
 
-def alert(job: Job, record: RunRecord, history: Sequence[RunRecord]) -> str | None:
+def alert(job: Job, record: RunRecord, history: Sequence[RunRecord], *, pauses: Sequence[float] = PAUSES) -> str | None:
     """Sends where the job asks for this occasion; returns it. `history` is newest first, this run among it or not.
+
+    Blocks for some seconds where the receiver is slow. A receiver may see an alert twice: its run says so.
 
     Raises AlertNotSent. Without ALERT_WEBHOOK_SECRET nothing is sent: an unsigned alert could be anybody's.
     """
     if job.alerts is None:
         return None
     before = next(
-        (one for one in history if one.started_at < record.started_at and one.matrix_key == record.matrix_key), None
+        (
+            one
+            for one in history
+            if one.started_at < record.started_at
+            and one.matrix_key == record.matrix_key
+            and one.status not in UNDECIDED
+        ),
+        None,
     )
     told = occasion(record, before)
     if told not in job.alerts.on:
@@ -52,7 +73,15 @@ def alert(job: Job, record: RunRecord, history: Sequence[RunRecord]) -> str | No
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL):
         raise AlertNotSent("a webhook must be https")
-    _post(url, orjson.dumps(payload(told, record)), secret)
+    body = orjson.dumps(payload(told, record))
+    for pause in pauses:
+        try:
+            _post(url, body, secret)
+        except AlertNotSent:
+            time.sleep(pause)
+        else:
+            return told
+    _post(url, body, secret)
     return told
 
 
@@ -82,7 +111,7 @@ def _post(url: str, body: bytes, secret: str) -> None:
                     "X-Chatcore-Signature": signature(body, secret, timestamp)}, method="POST",
     )  # fmt: skip
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
+        with OPENER.open(request, timeout=TIMEOUT_SECONDS):
             return
     except (urllib.error.URLError, TimeoutError, OSError) as error:
         raise AlertNotSent(f"the webhook did not take it: {getattr(error, 'reason', error)}") from None

@@ -1,22 +1,15 @@
 """Due jobs, claims between services, alerts, and what is kept; the runs themselves are tested elsewhere."""
 
 import asyncio
-import hashlib
-import hmac
-import http.server
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from chatcore.errors import Unavailable
 from chatcore.lab.runs import RunRecord, metric
 from chatcore.lab.runs.store import JsonlRuns
-from pipelines.alerts import AlertNotSent, alert, occasion, signature
 from pipelines.forms import FORMS
 from pipelines.keeping import collect
 from pipelines.reports.index import index_page, sparkline
@@ -180,80 +173,6 @@ def test_other_schedulers_get_their_form(tmp_path: Path) -> None:
     assert "15 3 * * *" in FORMS["crontab"](found)
     assert "timeZone: Europe/Berlin" in FORMS["kubernetes"](found)
     assert "OnCalendar" in FORMS["systemd"](found)
-
-
-# --- alerts
-
-
-def test_an_occasion_depends_on_the_run_before() -> None:
-    good, bad, broken = record("a"), record("b", "failed"), record("c", "timeout")
-    assert occasion(bad, good) == "gate_failed"
-    assert occasion(broken, good) == "error"
-    assert occasion(good, bad) == "recovered"
-    assert occasion(good, good) == occasion(good, None) == "passed"
-
-
-@pytest.fixture
-def receiver() -> Iterator[tuple[str, list[tuple[bytes, dict[str, str]]]]]:
-    """A real HTTP server that keeps what it is sent."""
-    kept: list[tuple[bytes, dict[str, str]]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            kept.append(
-                (
-                    self.rfile.read(int(self.headers["Content-Length"])),
-                    {name.lower(): value for name, value in self.headers.items()},
-                )
-            )
-            self.send_response(500 if self.path == "/broken" else 204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            return None
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", kept
-    server.shutdown()
-    server.server_close()
-
-
-def test_an_alert_is_signed_and_tells_no_texts(
-    tmp_path: Path, receiver: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, kept = receiver
-    monkeypatch.setenv("ALERT_WEBHOOK", f"{url}/hook")
-    monkeypatch.setenv("ALERT_WEBHOOK_SECRET", "s3cret")
-    job = spec(tmp_path, more="alerts: {on: [gate_failed, error], webhook: $ALERT_WEBHOOK}\n").job
-    assert alert(job, record("r1"), []) is None
-    assert alert(job, record("r2", "error", reason="ValueError: canary text"), []) == "error"
-    ((body, headers),) = kept
-    expected = (
-        "sha256="
-        + hmac.new(b"s3cret", headers["x-chatcore-timestamp"].encode() + b"." + body, hashlib.sha256).hexdigest()
-    )
-    assert headers["x-chatcore-signature"] == expected == signature(body, "s3cret", headers["x-chatcore-timestamp"])
-    assert orjson.loads(body)["run"] == "r2"
-    assert b"canary" not in body
-
-
-def test_an_alert_that_cannot_be_sent_safely_is_not(
-    tmp_path: Path, receiver: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, _ = receiver
-    job = spec(tmp_path, more="alerts: {on: [error], webhook: $ALERT_WEBHOOK}\n").job
-    failed = record("r", "error")
-    monkeypatch.setenv("ALERT_WEBHOOK", f"{url}/broken")
-    with pytest.raises(AlertNotSent, match="ALERT_WEBHOOK_SECRET"):
-        alert(job, failed, [])
-    monkeypatch.setenv("ALERT_WEBHOOK_SECRET", "s")
-    with pytest.raises(AlertNotSent, match="did not take it"):
-        alert(job, failed, [])
-    monkeypatch.setenv("ALERT_WEBHOOK", "http://example.org/hook")
-    with pytest.raises(AlertNotSent, match="must be https"):
-        alert(job, failed, [])
 
 
 # --- keeping
