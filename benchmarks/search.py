@@ -21,7 +21,7 @@ from benchmarks.live import CORES, Live, free_to_run, serving
 from benchmarks.rows import Row
 from chatcore.ai.provider.rungs import EMBEDDED_SPACE
 from chatcore.ai.search import store as search_store
-from chatcore.ai.search.records import Claim, Progress, Space, StoredVector
+from chatcore.ai.search.records import Claim, PlacedVector, Progress, Space, StoredVector
 from chatcore.ai.search.store import MongoSearchStore
 from chatcore.app import Core, open_core
 from chatcore.groups.records import Room
@@ -105,13 +105,14 @@ class SearchInLongGroup:
 
 
 async def _insert(core: Core, rows: Sequence[LogRow], vectors: Sequence[StoredVector]) -> None:
-    """As they stand after the background work, in one write."""
-    documents = [
-        journal_store._document(row) | {"embedding": search_store._vector_document(vector)}  # noqa: SLF001
+    """As they stand after the background work."""
+    placed = [
+        search_store._placed_document(PlacedVector(row.group_id, row.seq, row.id, vector))  # noqa: SLF001
         for row, vector in zip(rows, vectors, strict=True)
     ]
     with pymongo.timeout(30):
-        await core.mongo.database["messages"].insert_many(documents)
+        await core.mongo.database["messages"].insert_many([journal_store._document(row) for row in rows])  # noqa: SLF001
+        await core.mongo.database[journal_store.VECTORS].insert_many(placed)
 
 
 def _batch(room: Room, key: GroupKey, head: Head, chance: random.Random, count: int) -> tuple[list[LogRow], Head]:

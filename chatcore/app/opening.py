@@ -7,12 +7,14 @@ from chatcore.ai.analysis import store as analysis_store
 from chatcore.ai.ledger import store as ledger_store
 from chatcore.ai.prompts import store as prompt_store
 from chatcore.ai.provider import store as budget_store
+from chatcore.ai.search import store as search_store
 from chatcore.ai.suggestions import store as suggestion_store
 from chatcore.app.chat import compose
 from chatcore.app.core import COMMIT_DEADLINE_SECONDS, Core
 from chatcore.app.keys import open_keys
 from chatcore.audit import store as audit_store
 from chatcore.embedded.database import EmbeddedDatabase
+from chatcore.exports import store as export_store
 from chatcore.groups import store as group_store
 from chatcore.identity import store as identity_store
 from chatcore.journal import store as journal_store
@@ -29,6 +31,7 @@ INDEXES = (
     *analysis_store.INDEXES,
     *audit_store.INDEXES,
     *budget_store.INDEXES,
+    *export_store.INDEXES,
     *identity_store.INDEXES,
     *group_store.INDEXES,
     *journal_store.INDEXES,
@@ -38,6 +41,7 @@ INDEXES = (
     *moderation_store.INDEXES,
     *prompt_store.INDEXES,
     *push_store.INDEXES,
+    *search_store.INDEXES,
     *suggestion_store.INDEXES,
     *vault_store.INDEXES,
 )

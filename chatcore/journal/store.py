@@ -28,8 +28,10 @@ INDEXES = (
 )
 Document = dict[str, Any]
 NOTHING: Document = {}
-NO_VECTOR = {"embedding": 0}  # search keeps it beside the message; it is larger than the rest of the row
-WITHOUT_VECTOR = {"$unset": {"embedding": ""}}  # it is of the old text
+VECTORS = "message_vectors"  # of search, by message id; what is said no more leaves no vector behind
+# Where earlier versions kept the vector; it is larger than the rest of the row.
+NO_VECTOR = {"embedding": 0}
+WITHOUT_VECTOR = {"$unset": {"embedding": ""}}
 OVERTAKEN = "Somebody changed this message at the same moment; look again"
 GONE = "That message is not deleted, or its content was erased already"
 
@@ -87,6 +89,7 @@ class MongoJournalStore:
         )
         self._confirmed = self._messages.with_options(read_concern=ReadConcern("majority"))
         self._erasures = database["erasures"]
+        self._vectors = database[VECTORS]
         self._abandoned: list[Any] = []
 
     @translate_errors
@@ -178,11 +181,14 @@ class MongoJournalStore:
             "mark": _mark_document(row.mark),
         }
 
+        of_message = {"_id": ObjectId(row.id)}
+
         async def change(session: AsyncClientSession, _: Sequence[Row]) -> None:
-            same = {"_id": ObjectId(row.id), "rev": row.rev - 1, "isDeleted": False}
+            same = of_message | {"rev": row.rev - 1, "isDeleted": False}
             outcome = await self._messages.update_one(same, {"$set": fields} | WITHOUT_VECTOR, session=session)
             if outcome.matched_count == 0:
                 raise Conflict(OVERTAKEN)
+            await self._vectors.delete_one(of_message, session=session)
 
         return change
 
@@ -194,6 +200,7 @@ class MongoJournalStore:
             if outcome.matched_count == 0:
                 raise Conflict(OVERTAKEN)
             await self._erasures.insert_one({"_id": ObjectId(row.id), "dueAt": erase_at}, session=session)
+            await self._vectors.delete_one({"_id": ObjectId(row.id)}, session=session)
 
         return change
 

@@ -30,11 +30,13 @@ MODEL = "a-few-words"
 class FewWords:
     """Embeds a text by which of four things it speaks of; the rest of it makes the texts differ a little.
 
-    `down` is an endpoint that does not answer. `asked` are the texts it was given, in order.
+    `down` is an endpoint that does not answer, `refused` are texts it cannot take. `asked` are those it was given, in
+    order.
     """
 
     model: str = MODEL
     down: bool = False
+    refused: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     purposes: list[Purpose] = field(default_factory=list)
 
@@ -42,6 +44,8 @@ class FewWords:
         if not purpose.group_ai or not purpose.user_ai:
             raise CapabilityUnavailable
         if self.down or space not in ("", self.model):
+            raise Unavailable
+        if self.refused & set(texts):
             raise Unavailable
         self.asked += texts
         self.purposes.append(purpose)

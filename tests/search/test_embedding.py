@@ -110,6 +110,39 @@ async def test_after_an_outage_of_the_models_all_is_made_up_for(house: SearchHou
     assert sorted(await house.vectors(group)) == [one.seq for one in sent]
 
 
+async def test_a_text_that_the_models_cannot_take_holds_up_nothing(house: SearchHouse) -> None:
+    """Refused twice it might be an outage; the third time its batch is taken apart."""
+    (ana,) = house.people("ana")
+    group = await house.group(ana)
+    house.few_words.refused = {"the bad text", "another bad text"}
+    texts = [f"cat {number}" for number in range(20)]
+    sent = [
+        await house.sends(ana, group, text) for text in (*texts[:7], "the bad text", *texts[7:], "another bad text")
+    ]
+    for _ in range(2):
+        await house.works()
+    assert await house.vectors(group) == {}
+    await house.works()
+    bad = {sent[7].seq, sent[-1].seq}
+    assert sorted(await house.vectors(group)) == [one.seq for one in sent if one.seq not in bad]
+    assert await house.finds(ana, "bad text", group, limit=2) != []
+    last = await house.sends(ana, group, "rain")
+    await house.works()
+    assert last.seq in await house.vectors(group)
+
+
+async def test_an_outage_is_no_bad_text_however_long_it_lasts(house: SearchHouse) -> None:
+    (ana,) = house.people("ana")
+    group = await house.group(ana)
+    sent = await house.sends(ana, group, "rain")
+    house.few_words.down = True
+    for _ in range(6):
+        await house.works()
+    house.few_words.down = False
+    await house.works()
+    assert list(await house.vectors(group)) == [sent.seq]
+
+
 async def test_what_a_killed_process_left_undone_is_done_at_the_next_start(house: SearchHouse) -> None:
     (ana,) = house.people("ana")
     group = await house.group(ana)

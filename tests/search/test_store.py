@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from bson import ObjectId
 
-from chatcore.ai.search.records import Claim, Progress, Space, StoredVector
+from chatcore.ai.search import store as search_store
+from chatcore.ai.search.records import Claim, PlacedVector, Progress, Space, StoredVector
 from chatcore.ai.search.store import MemorySearchStore, MongoSearchStore, SearchStore
 from chatcore.ai.search.vectors import Scope
 from chatcore.journal import store as journal_store
@@ -41,7 +42,7 @@ class Shelves:
 
 @pytest.fixture
 async def on_database(mongo: Mongo) -> Shelves:
-    await mongo.ensure_indexes(journal_store.INDEXES)
+    await mongo.ensure_indexes((*journal_store.INDEXES, *search_store.INDEXES))
     return Shelves(MongoJournalStore(mongo.database), MongoSearchStore(mongo.database))
 
 
@@ -63,9 +64,13 @@ def a_vector(rev: int = 0, **fields: Any) -> StoredVector:
     return replace(StoredVector(SPACE, 3, rev, sealed=Sealed(1, 1, b"v" * 12, b"x" * 22)), **fields)
 
 
+def placed(row: Row, vector: StoredVector | None = None) -> PlacedVector:
+    return PlacedVector(row.group_id, row.seq, row.id, vector or a_vector())
+
+
 async def test_a_window_of_the_log_shows_messages_with_their_vectors(shelves: Shelves, group: str) -> None:
     first, second = [await shelves.message(group, seq) for seq in (1, 2)]
-    await shelves.search.save({first.id: a_vector()})
+    await shelves.search.save([placed(first)])
     lines = await shelves.search.window(group, 0, 10)
     assert [(line.id, line.seq, line.searchable) for line in lines] == [(first.id, 1, True), (second.id, 2, True)]
     assert lines[0].vector == a_vector()
@@ -80,7 +85,7 @@ async def test_a_vector_in_clear_is_kept_to_the_last_bit(shelves: Shelves, group
     row = await shelves.message(group, 1)
     numbers = np.array([0.1, -0.25, 1 / 3], "<f4").tobytes()
     stored = a_vector(space=Space("m", in_clear=True), sealed=None, clear=numbers)
-    await shelves.search.save({row.id: stored})
+    await shelves.search.save([placed(row, stored)])
     assert (await shelves.search.by_ids([row.id]))[row.id].vector == stored
 
 
@@ -89,7 +94,7 @@ async def test_what_was_edited_or_deleted_meanwhile_gets_no_old_vector(shelves: 
     changed = replace(edited, rev=1, updated_at=NOW)
     await shelves.changes(edited, shelves.journal.content_replaced(changed), "edit", 3)
     await shelves.changes(deleted, shelves.journal.marked_deleted(replace(deleted, is_deleted=True), NOW), "delete", 4)
-    await shelves.search.save({edited.id: a_vector(), deleted.id: a_vector()})
+    await shelves.search.save([placed(edited), placed(deleted)])
     lines = {line.seq: line for line in await shelves.search.window(group, 0, 10)}
     assert lines[1].vector is None
     assert lines[2].vector is None
@@ -100,7 +105,7 @@ async def test_what_was_edited_or_deleted_meanwhile_gets_no_old_vector(shelves: 
 
 async def test_an_edit_and_a_deletion_make_the_vector_worthless_at_once(shelves: Shelves, group: str) -> None:
     edited, deleted = [await shelves.message(group, seq) for seq in (1, 2)]
-    await shelves.search.save({edited.id: a_vector(), deleted.id: a_vector()})
+    await shelves.search.save([placed(edited), placed(deleted)])
     await shelves.changes(edited, shelves.journal.content_replaced(replace(edited, rev=1, updated_at=NOW)), "edit", 3)
     await shelves.changes(deleted, shelves.journal.marked_deleted(replace(deleted, is_deleted=True), NOW), "delete", 4)
     lines = await shelves.search.by_ids([edited.id, deleted.id])
@@ -112,14 +117,73 @@ async def test_the_database_keeps_no_vector_of_an_edited_or_deleted_message(
     on_database: Shelves, mongo: Mongo, group: str
 ) -> None:
     rows = [await on_database.message(group, seq) for seq in (1, 2)]
-    await on_database.search.save({row.id: a_vector() for row in rows})
+    await on_database.search.save([placed(row) for row in rows])
     change = on_database.journal.content_replaced(replace(rows[0], rev=1, updated_at=NOW))
     await on_database.changes(rows[0], change, "edit", 3)
     gone = on_database.journal.marked_deleted(replace(rows[1], is_deleted=True), NOW)
     await on_database.changes(rows[1], gone, "delete", 4)
-    found = await mongo.database["messages"].find({"_id": {"$in": [ObjectId(row.id) for row in rows]}}).to_list()
-    assert len(found) == 2
-    assert not any("embedding" in document for document in found)
+    assert await vectors_in(mongo, rows) == []
+
+
+async def test_a_vector_that_comes_after_its_message_was_edited_or_deleted_is_withdrawn(
+    on_database: Shelves, mongo: Mongo, group: str
+) -> None:
+    """The edit took away what was not there yet."""
+    rows = [await on_database.message(group, seq) for seq in (1, 2, 3)]
+    change = on_database.journal.content_replaced(replace(rows[0], rev=1, updated_at=NOW))
+    await on_database.changes(rows[0], change, "edit", 4)
+    gone = on_database.journal.marked_deleted(replace(rows[1], is_deleted=True), NOW)
+    await on_database.changes(rows[1], gone, "delete", 5)
+    await on_database.search.save([placed(row) for row in rows])
+    assert await vectors_in(mongo, rows) == [rows[2].id]
+    far = replace(rows[0], seq=9_000, id=new_id(NOW))
+    await on_database.message(group, 9_000, id=far.id)
+    await on_database.search.save([placed(rows[1]), placed(far)])
+    assert await vectors_in(mongo, [*rows, far]) == [rows[2].id, far.id]
+
+
+async def test_a_new_vector_takes_the_place_of_the_old_one(shelves: Shelves, group: str) -> None:
+    first, second = [await shelves.message(group, seq) for seq in (1, 2)]
+    await shelves.search.save([placed(first)])
+    other = a_vector(space=Space("other"))
+    await shelves.search.save([placed(first, other), placed(second, other)])
+    assert [line.vector for line in await shelves.search.window(group, 0, 10)] == [other, other]
+
+
+async def test_vectors_are_removed_by_message_and_with_the_group(shelves: Shelves, group: str) -> None:
+    elsewhere = new_id(NOW)
+    rows = [await shelves.message(group, seq) for seq in (1, 2)]
+    kept = await shelves.message(elsewhere, 1)
+    await shelves.search.save([placed(row) for row in rows])
+    await shelves.search.save([placed(kept)])
+    await shelves.search.remove([rows[0].id, new_id(NOW)])
+    assert [line.vector is None for line in await shelves.search.window(group, 0, 10)] == [True, False]
+    await shelves.search.forget(group)
+    assert [line.vector is None for line in await shelves.search.window(group, 0, 10)] == [True, True]
+    assert [line.vector is None for line in await shelves.search.window(elsewhere, 0, 10)] == [False]
+
+
+async def test_a_vector_in_the_message_itself_is_read_and_moved(on_database: Shelves, mongo: Mongo, group: str) -> None:
+    """Where earlier versions kept it; their bookmark does not count, so that every group is gone through once."""
+    row = await on_database.message(group, 1)
+    inside = search_store._vector_document(a_vector())
+    await mongo.database["messages"].update_one({"_id": ObjectId(row.id)}, {"$set": {"embedding": inside}})
+    old = {"_id": ObjectId(group), "space": {"model": "m", "inClear": False}, "seq": 1, "until": NOW}
+    await mongo.database["search_progress"].insert_one(old)
+    assert await on_database.search.claim(group, Claim("me", NOW), NOW) == Progress(group)
+    (line,) = await on_database.search.window(group, 0, 10)
+    assert line.vector == a_vector(in_message=True)
+    await on_database.search.save([placed(row, line.vector)])
+    (line,) = await on_database.search.window(group, 0, 10)
+    assert line.vector == a_vector()
+    document = await mongo.database["messages"].find_one({"_id": ObjectId(row.id)})
+    assert document is not None
+    assert "embedding" not in document
+
+
+async def vectors_in(mongo: Mongo, rows: list[Row]) -> list[str]:
+    which = {"_id": {"$in": [ObjectId(row.id) for row in rows]}}
+    return sorted(str(document["_id"]) for document in await mongo.database["message_vectors"].find(which).to_list())
 
 
 async def test_one_at_a_time_works_on_a_group_and_the_bookmark_stays(shelves: Shelves, group: str) -> None:
@@ -189,26 +253,22 @@ class RecordingDatabase(dict[str, Recorder]):
 async def test_atlas_is_asked_with_the_groups_inside_the_query() -> None:
     database = RecordingDatabase()
     row = {"_id": ObjectId("c" * 24), "groupId": ObjectId("a" * 24), "seq": 5, "score": 0.9}
-    database["messages"].answers = [
-        row | {"rev": 1, "stale": 1},
-        row | {"_id": ObjectId("d" * 24), "rev": 2, "stale": 1},
-    ]
+    database["message_vectors"].answers = [row]
     store = MongoSearchStore(database)  # type: ignore[arg-type]
     vector = np.array([0.6, 0.8], np.float32)
     groups = [Scope("a" * 24), Scope("b" * 24, after=9)]
     hits = await store.nearest(vector, groups, 10, space=Space("m", in_clear=True), index="by_meaning")
     assert [(hit.message_id, hit.group_id, hit.seq, hit.score) for hit in hits] == [("c" * 24, "a" * 24, 5, 0.9)]
-    (stage, projection) = database["messages"].pipelines[0]
+    (stage, projection) = database["message_vectors"].pipelines[0]
     assert stage["$vectorSearch"] | {"queryVector": 0} == {
         "index": "by_meaning",
-        "path": "embedding.vector",
+        "path": "vector",
         "queryVector": 0,
         "numCandidates": 150,
         "limit": 10,
         "filter": {
             "$and": [
-                {"isDeleted": False},
-                {"embedding.model": "m"},
+                {"model": "m"},
                 {
                     "$or": [
                         {"groupId": {"$in": [ObjectId("a" * 24)]}},
@@ -225,10 +285,10 @@ async def test_atlas_is_asked_with_the_groups_inside_the_query() -> None:
 async def test_the_index_of_atlas_declares_what_it_is_filtered_by() -> None:
     database = RecordingDatabase()
     await MongoSearchStore(database).ensure_vector_index("by_meaning", 384)  # type: ignore[arg-type]
-    (model,) = database["messages"].models
+    (model,) = database["message_vectors"].models
     assert (model["name"], model["type"]) == ("by_meaning", "vectorSearch")
     fields = {field["path"]: field for field in model["definition"]["fields"]}
-    assert fields["embedding.vector"] == {
-        "type": "vector", "path": "embedding.vector", "numDimensions": 384, "similarity": "cosine",
+    assert fields["vector"] == {
+        "type": "vector", "path": "vector", "numDimensions": 384, "similarity": "cosine",
     }  # fmt: skip
-    assert {"groupId", "seq", "isDeleted", "embedding.model"} <= fields.keys()
+    assert {"groupId", "seq", "model"} <= fields.keys()

@@ -16,9 +16,10 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class StoredVector:
-    """A message's vector beside it. `rev` is the edit it was made of; another one makes it worthless.
+    """A message's vector. `rev` is the edit it was made of; another one makes it worthless.
 
     Exactly one of `sealed` (half-precision numbers, with the group's key) and `clear` (single precision) is there.
+    `in_message`: it stands in the message's document still, where earlier versions kept it.
     """
 
     space: Space
@@ -26,6 +27,17 @@ class StoredVector:
     rev: int
     sealed: Sealed | None = None
     clear: bytes | None = None
+    in_message: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedVector:
+    """A vector with the message it belongs to."""
+
+    group_id: str
+    seq: int
+    message_id: str
+    vector: StoredVector
 
 
 @dataclass(frozen=True, slots=True)
