@@ -16,11 +16,14 @@ from chatcore.lab.runs import Run, start
 
 if TYPE_CHECKING:
     from chatcore.lab import plots, statistics
+    from chatcore.lab.comparing import versus
+    from chatcore.lab.decisions import ledger
     from chatcore.lab.evaluation import Output, Report, Task, contains, evaluate, exact, labels
     from chatcore.lab.live import LiveChat, live_chat
+    from chatcore.lab.moderating import moderate
     from chatcore.lab.replaying import ReplayLog, replay
-    from chatcore.lab.replies import ReplySolver, line_up, reply
-    from chatcore.lab.versions import PromptVersion, find_version
+    from chatcore.lab.replies import ReplySolver, changed, line_up, reply
+    from chatcore.lab.versions import PromptVersion, find_version, parameters_of
 
 __all__ = [
     "Dataset",
@@ -34,6 +37,7 @@ __all__ = [
     "Sample",
     "Task",
     "Turn",
+    "changed",
     "contains",
     "conversations",
     "dataset",
@@ -41,23 +45,30 @@ __all__ = [
     "exact",
     "find_version",
     "labels",
+    "ledger",
     "line_up",
     "live_chat",
+    "moderate",
+    "parameters_of",
     "plots",
     "replay",
     "reply",
     "start",
     "statistics",
+    "versus",
 ]
 
 # Loaded at the first use of a name: the server and scipy take a second each.
 _PLACES = {
     **dict.fromkeys(("Output", "Report", "Task", "contains", "evaluate", "exact", "labels"), "evaluation"),
-    **dict.fromkeys(("ReplySolver", "line_up", "reply"), "replies"),
-    **dict.fromkeys(("PromptVersion", "find_version"), "versions"),
+    **dict.fromkeys(("ReplySolver", "changed", "line_up", "reply"), "replies"),
+    **dict.fromkeys(("PromptVersion", "find_version", "parameters_of"), "versions"),
+    "versus": "comparing",
     "LiveChat": "live",
+    "ledger": "decisions",
     "ReplayLog": "replaying",
     "live_chat": "live",
+    "moderate": "moderating",
     "replay": "replaying",
 }
 

@@ -1,5 +1,6 @@
 """Smart replies as a solver: the server's own flow on recorded conversations, with the version that is to be tried."""
 
+import ast
 import asyncio
 import math
 import secrets
@@ -7,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
+
+import pandas as pd
 
 from chatcore.ai.calls import Purpose, Served
 from chatcore.ai.context import GroupFacts, Line
@@ -22,8 +25,9 @@ from chatcore.errors import NotFound
 from chatcore.lab import endpoint
 from chatcore.lab.datasets.catalogue import FIRST_MOMENT
 from chatcore.lab.datasets.vocabulary import Dataset, Sample, Turn
-from chatcore.lab.evaluation.tasks import Output
-from chatcore.lab.versions import LIVE, find_version
+from chatcore.lab.evaluation.tasks import Output, Report
+from chatcore.lab.pages import preview
+from chatcore.lab.versions import LIVE, find_version, named
 from chatcore.ports import Caller
 
 if TYPE_CHECKING:
@@ -61,6 +65,11 @@ class ReplySolver:
     @property
     def version_id(self) -> str:
         return self.version.version_id
+
+    @property
+    def name(self) -> str:
+        """Short, for people."""
+        return named(self.version)
 
     async def __call__(self, sample: Sample, epoch: int = 0) -> Output:
         """Raises NotAsAsked and what the flow raises: missing data, never an empty answer."""
@@ -227,3 +236,35 @@ class LineUp:
 def line_up(data: Dataset) -> LineUp:
     """A scorer for suggested replies; see LineUp. One for all tasks that are compared saves half of the vectors."""
     return LineUp(data)
+
+
+def changed(report: Report, data: Dataset, *, most: int = 4) -> "pd.DataFrame":
+    """Where the candidate gained and lost most: what was said, what was really answered, and what both suggested."""
+    if report.against is None:
+        raise ValueError("only a comparison has something that changed")
+    live = report.against.table.drop_duplicates("sample").set_index("sample")
+    ours = report.table.drop_duplicates("sample").set_index("sample")
+    gain = (ours["score"] - live["score"]).dropna()
+    gain = gain[gain != 0].sort_values(ascending=False)
+    chosen = list(dict.fromkeys([*gain.index[:most], *gain.index[-most:]]))
+    samples = {sample.id: sample for sample in data}
+    rows = [
+        {
+            "gain": round(float(gain[key]), 3),
+            "said": preview(_last_turn(samples[key]), 90),
+            "really answered": preview(str(samples[key].target), 90),
+            "live suggests": preview(" | ".join(_texts(live.loc[key, "answer"])), 120),
+            "candidate suggests": preview(" | ".join(_texts(ours.loc[key, "answer"])), 120),
+        }
+        for key in chosen
+    ]
+    return pd.DataFrame(rows)
+
+
+def _last_turn(sample: Sample) -> str:
+    return sample.input if isinstance(sample.input, str) else sample.input[-1].text
+
+
+def _texts(answer: object) -> list[str]:
+    """An answer as the report's table keeps it."""
+    return [str(text) for text in ast.literal_eval(str(answer))]

@@ -1,10 +1,11 @@
 """Which prompt version a notebook is about: what is live, one by its id, or one with other parameters."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,7 +17,10 @@ from chatcore.lab.pages import preview
 from chatcore.lab.surroundings import ChatError, settings
 from chatcore.models import shapes
 
-__all__ = ["LIVE", "PromptVersion", "VersionNotFound", "find_version", "named"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LIVE", "PromptVersion", "VersionNotFound", "find_version", "named", "parameters_of"]
 
 LIVE: Final = "live"
 ASK_SECONDS: Final = 30.0
@@ -64,6 +68,35 @@ def named(version: PromptVersion) -> str:
     """
     told = " ".join(f"{name}={json.dumps(value)}" for name, value in version.parameters.items())
     return f"{version.function}@{version.sha256[:8]} {told}".strip()
+
+
+def parameters_of(**versions: PromptVersion) -> "pd.DataFrame":
+    """A row for each parameter, a column for each version: what it says, or in brackets what holds without it.
+
+    The first row is the prompt's text, by the beginning of its hash.
+    """
+    import pandas as pd  # noqa: PLC0415 - it takes a second to load
+
+    columns = {name: _said(version) for name, version in versions.items()}
+    rows = list(dict.fromkeys(row for column in columns.values() for row in column))
+    said = {name: [column.get(row, "") for row in rows] for name, column in columns.items()}
+    return pd.DataFrame({"parameter": rows, **said})
+
+
+def _said(version: PromptVersion) -> dict[str, str]:
+    text = hashlib.sha256(version.text.encode()).hexdigest()[:8]
+    shape = PARAMETERS.get(version.function)
+    defaults = dict(_flat(shape().model_dump())) if shape else {}
+    told = {name: json.dumps(value) for name, value in _flat(dict(version.parameters))}
+    return {"text": text} | {name: f"({json.dumps(value)})" for name, value in defaults.items()} | told
+
+
+def _flat(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
 
 
 def _asked(function: str, name: str) -> PromptVersion:

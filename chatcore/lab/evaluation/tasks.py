@@ -76,6 +76,13 @@ class Report:
         return st.paired_difference(self.table, self._other.table, span=self.span)
 
     @property
+    def paired(self) -> pd.DataFrame:
+        """One row a sample: `live` and `candidate`, the mean scores over its epochs. Raises ValueError without a
+        comparison."""
+        ours, theirs = (st.by_sample(one.table).set_index("sample")["score"] for one in (self, self._other))
+        return pd.DataFrame({"live": theirs, "candidate": ours})
+
+    @property
     def _other(self) -> "Report":
         if self.against is None:
             raise ValueError("this report stands alone: evaluate(task, against=...) compares")
@@ -105,6 +112,19 @@ class Report:
             found = st.clustered_mean(scores["score"], clusters=[scores["conversation"]], span=self.span)
             rows.append({column: value, "n": found.n, "mean": found.estimate, "low": found.low, "high": found.high})
         return pd.DataFrame(rows)
+
+    def slices(self, *columns: str) -> pd.DataFrame:
+        """The differences by each value of several slices, with Holm's correction over all of them together."""
+        parts = [
+            self.by(name).rename(columns={name: "value"}).assign(slice=name)
+            for name in columns
+            if name in self.table.columns
+        ]
+        table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["value", "slice", "p"])
+        table["p_holm"] = st.holm(table["p"].tolist())
+        table["slice"] = table["slice"].str.replace("_", " ") + ": " + table["value"].astype(str)
+        wanted = ["slice", "n", "live", "candidate", "difference", "low", "high", "p_holm"]
+        return table[wanted]
 
     @property
     def totals(self) -> Mapping[str, float]:
