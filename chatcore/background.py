@@ -18,6 +18,11 @@ class Background:
         self._jobs: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[None]] = set()
 
+    @property
+    def busy(self) -> int:
+        """Jobs under way; chores do not count."""
+        return len(self._jobs)
+
     def spawn(self, name: str, work: Coroutine[Any, Any, object]) -> bool:
         """Run once, soon. False, with the work closed, where too many jobs are under way."""
         if len(self._jobs) >= self._max_jobs:

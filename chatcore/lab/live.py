@@ -1,5 +1,6 @@
 """The real server inside a notebook, and people to talk to it, without a word of asyncio."""
 
+import asyncio
 import atexit
 import secrets
 import tempfile
@@ -14,14 +15,17 @@ import pandas as pd
 from chatcore.app import Chat, open_chat
 from chatcore.client import Client, Event
 from chatcore.client.events import Subscription
-from chatcore.client.rest import dev_token
+from chatcore.client.rest import dev_token, log_in
 from chatcore.contract.groups import Group
 from chatcore.contract.messages import MessageSent
+from chatcore.contract.people import ServerRole
+from chatcore.embedded.models import EmbeddedModels
 from chatcore.lab.loops import LoopThread
 from chatcore.lab.pages import facts
 from chatcore.settings import Settings
 
 START_SECONDS = 90.0
+SETTLE_SECONDS = 60.0
 
 
 class Person:
@@ -122,14 +126,24 @@ class LiveChat:
         self._thread = LoopThread("chatcore-lab")
         self._context: AbstractAsyncContextManager[Chat] = open_chat(self._settings)
         self._people: list[Person] = []
+        self._tokens: dict[ServerRole, str] = {}
         self._open = True
         try:
             self._chat = self._thread.run(self._context.__aenter__(), timeout_seconds=START_SECONDS)
+            if ai:
+                self._thread.run(self._load_models(), timeout_seconds=START_SECONDS)
         except BaseException:
             self._thread.close()
             self._home.cleanup()
             raise
         atexit.register(self.close)
+
+    async def _load_models(self) -> None:
+        """Until its models are there a server answers by rules, and a notebook would measure those."""
+        core = self._chat.core
+        if isinstance(core.ai.embedded, EmbeddedModels):
+            await core.ai.embedded.wait_ready(START_SECONDS)
+        await core.flows.warm()
 
     @property
     def url(self) -> str:
@@ -156,6 +170,34 @@ class LiveChat:
 
     def people(self, *names: str) -> list[Person]:
         return [self.person(name) for name in names]
+
+    def settles(self, *, timeout_seconds: float = SETTLE_SECONDS) -> None:
+        """Waits for what goes on after the answers: moderation behind the commit, shadows, rows of the ledger.
+
+        Raises TimeoutError where that is not over in time.
+        """
+
+        async def wait() -> None:
+            core = self._chat.core
+            while len(core.moderation.later) or core.background.busy:  # noqa: ASYNC110 - two parts, and nobody waits long
+                await asyncio.sleep(0.02)
+            await core.ai.ledger.flush()
+
+        self.run(wait(), timeout_seconds=timeout_seconds)
+
+    def token_of(self, role: ServerRole) -> str:
+        """Of an account with this role on the server, made at the first use; for its admin API."""
+        if role not in self._tokens:
+
+            async def sign_up() -> str:
+                accounts = self._chat.core.accounts
+                assert accounts is not None, "local accounts are on in a notebook's server"
+                name, password = f"{role}-{secrets.token_hex(3)}", secrets.token_urlsafe(24)
+                await accounts.add_account(name, password, [role])
+                return (await log_in(self.url, name, password)).token
+
+            self._tokens[role] = self.run(sign_up())
+        return self._tokens[role]
 
     def close(self) -> None:
         """Hangs up, drains the server, stops its database and removes its folder. A repeat does nothing."""

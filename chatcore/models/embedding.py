@@ -69,7 +69,8 @@ class Embedder:
 
     def count_tokens(self, text: str) -> int:
         """Without the two markers and without truncation."""
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        first = self._tokenizer.encode(text, add_special_tokens=False)
+        return len(first.ids) + sum(len(part.ids) for part in first.overflowing)
 
 
 def _one_thread() -> onnxruntime.SessionOptions:

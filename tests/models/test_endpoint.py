@@ -72,6 +72,11 @@ async def test_an_answer_is_json_in_the_schema_with_its_tokens_counted(caller: C
     assert usage["prompt_tokens"] > 10 < usage["completion_tokens"]
 
 
+async def test_tokens_are_counted_beyond_those_that_the_model_reads(caller: Caller) -> None:
+    _, answer = await caller.ask("DetectLanguage", {"text": "one more word " * 400})
+    assert answer["usage"]["prompt_tokens"] > 1_200
+
+
 async def test_what_cannot_be_done_offline_is_said_and_never_invented(caller: Caller) -> None:
     status, answer = await caller.ask("Translate", {"text": "hello", "to": "de"})
     assert (status, answer["error"]["code"]) == (501, "capability_unavailable")
