@@ -67,6 +67,8 @@ class FakeProvider:
     requests: list[Asked] = field(default_factory=list)
     answers: dict[str, Callable[[Input], Any]] = field(default_factory=dict)
     huge_bytes_sent: int = 0
+    unwelcome: str = ""
+    """A request with this in any of its texts is refused, as providers refuse what they cannot take."""
     prompt_tokens: int = 57
     completion_tokens: int = 21
 
@@ -91,6 +93,8 @@ class FakeProvider:
             headers=dict(request.headers),
         )
         self.requests.append(asked)
+        if self.unwelcome and self.unwelcome in asked.text:
+            return self._refused(400, "invalid_request_error")
         if failing := getattr(self, f"_mode_{self.mode}", None):
             return await failing(request, asked)
         return self._told(self._good(asked))

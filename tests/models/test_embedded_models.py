@@ -56,6 +56,12 @@ async def test_it_comes_up_behind_the_chat_serves_and_goes(tmp_path: Path) -> No
     assert models.health == Health("stopped", None, 0, None)
 
 
+def niceness_of_session(pid: int) -> int | None:
+    """None where the kernel does not schedule by sessions."""
+    file = Path(f"/proc/{pid}/autogroup")
+    return int(file.read_text().split()[-1]) if file.exists() else None
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="sessions are scheduled by Linux alone")
 async def test_it_gives_way_to_the_chat_with_its_whole_session_and_computes_on_one_thread(
     embedded: EmbeddedModels,
@@ -63,10 +69,8 @@ async def test_it_gives_way_to_the_chat_with_its_whole_session_and_computes_on_o
     assert await embedded.wait_ready(60)
     child = psutil.Process(embedded.health.pid)
     assert child.nice() == 10
-    autogroup = Path(f"/proc/{child.pid}/autogroup")
-    if autogroup.exists():
-        assert autogroup.read_text().split()[-1] == "10"
-    assert Path("/proc/self/autogroup").read_text().split()[-1] == "0"
+    assert niceness_of_session(child.pid) in (10, None)
+    assert niceness_of_session(os.getpid()) in (0, None)
     assert child.num_threads() <= 3  # the loop, the loading, the models
 
 
