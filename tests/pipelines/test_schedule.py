@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chatcore.errors import Unavailable
-from chatcore.lab.runs import RunRecord, metric
+from chatcore.lab.runs import Gate, RunRecord, judge, metric
 from chatcore.lab.runs.store import JsonlRuns
 from pipelines.forms import FORMS
 from pipelines.keeping import collect
@@ -48,7 +48,7 @@ class Recorder:
 
 
 def record(run_id: str, status: Any = "passed", at: datetime = NOW, **more: Any) -> RunRecord:
-    return RunRecord(run_id=run_id, job="watch", notebook="n", started_at=at, status=status, **more)
+    return RunRecord(**{"run_id": run_id, "job": "watch", "notebook": "n", "started_at": at, "status": status} | more)
 
 
 def service(store: JsonlRuns, runner: Recorder, found: SpecFile, lease: timedelta = LEASE) -> Service:
@@ -205,3 +205,15 @@ def test_the_index_shows_each_job_with_its_history(tmp_path: Path) -> None:
     assert "<svg" in page
     assert "<script" not in page
     assert sparkline([1.0]).count("circle") == 1
+
+
+def test_the_index_begins_with_what_needs_a_look_and_shows_the_bound(tmp_path: Path) -> None:
+    score = metric("score", 0.4)
+    gates = judge([Gate(metric="score", value=0.5)], {"score": score})
+    bad = record("b", "failed", job="zebra", metrics=(score,), gates=gates, location="s3://bucket/runs/b")
+    page = index_page([record("a", job="ant"), bad, record("c", "error", job="zoo")], tmp_path)
+    assert page.index("<h2>zoo") < page.index("<h2>zebra") < page.index("<h2>ant")
+    assert "1 of 3 jobs pass" in page
+    assert "bound 0.5" in page
+    assert 'href="b/report.html"' in page  # the copy here, not the address in S3
+    assert "bound" not in sparkline([0.1, 0.2])
