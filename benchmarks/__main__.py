@@ -2,7 +2,7 @@
 
 python -m benchmarks                 all, under 15 minutes; writes benchmarks/RESULTS.md
 python -m benchmarks --quick         about two minutes, fewer repetitions; writes nothing
-python -m benchmarks --only fanout   one part: fanout, endtoend, history, search or ai
+python -m benchmarks --only fanout   one part: fanout, endtoend, history, search, ai or media
 """
 
 import argparse
@@ -22,10 +22,11 @@ from benchmarks.ai import AiBesideChat
 from benchmarks.endtoend import EndToEnd, Pace
 from benchmarks.history import HistoryPages
 from benchmarks.live import OTHER_CORE, SERVER_CORE
+from benchmarks.media import Uploads
 from benchmarks.rows import Row
 from benchmarks.search import SearchInLongGroup
 
-PARTS = ("fanout", "endtoend", "history", "search", "ai")
+PARTS = ("fanout", "endtoend", "history", "search", "ai", "media")
 SEARCHED = 50_000
 FAN_OUT_TARGETS = {(1, 1_000): 2.5, (100, 10): 1.9, (10, 100): 1.9}
 ACK_TARGET = 1.3
@@ -107,12 +108,18 @@ def run(parts: Sequence[str], *, quick: bool, messages: int) -> tuple[list[Secti
             sections.append(("AI beside the chat", beside.rows))
             beside.measure(Path(folder) / "ai", 1 if quick else 3, 6 if quick else 8, _say)
 
+        def media() -> None:
+            uploads = Uploads()
+            sections.append(("Uploads", uploads.rows))
+            uploads.measure(Path(folder) / "media" / "home", 2 if quick else 5, _say)
+
         actions = {
             "fanout": lambda: sections.extend(fan_out(quick)),
             "endtoend": end_to_end,
             "history": history,
             "search": searching,
             "ai": ai,
+            "media": media,
         }
         for part in parts:
             _pin_load()
