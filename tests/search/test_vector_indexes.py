@@ -4,6 +4,7 @@ No database with `$vectorSearch` is at hand, so its part is played, at the edge 
 The pipeline that the store sends to a real one is compared with Atlas' form in `test_store.py`.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from chatcore.ai.search.atlas import AtlasVectors
 from chatcore.ai.search.exact import ExactVectors
 from chatcore.ai.search.lane import Lane
+from chatcore.ai.search.matrix import Slots
 from chatcore.ai.search.records import Space
 from chatcore.ai.search.vectors import Embedded, Hit, Scope, VectorIndex
 
@@ -117,6 +119,50 @@ async def test_what_was_deleted_is_not_found(world: World) -> None:
     assert await world.finds([1, 0], Scope(ANA)) == [(ANA, 2)]
     await world.index.delete(ANA, [77])
     await world.index.delete(BEN)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+async def test_nearly_all_of_the_ten_nearest_are_found_in_every_precision(precision: Any) -> None:
+    lane, chance = Lane(), np.random.default_rng(3)
+    index = ExactVectors(lane, precision)
+    rows = chance.normal(size=(2_000, 48)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for start in range(0, 2_000, 333):
+        some = range(start, min(start + 333, 2_000))
+        await index.upsert(ANA, [Embedded(an_id(at + 1), at + 1, rows[at]) for at in some])
+    found, all_cosines = 0, rows @ rows[:50].T
+    for query in range(50):
+        hits = await index.search(rows[query], [Scope(ANA)], 10)
+        assert hits[0].seq == query + 1
+        assert hits[0].score == pytest.approx(1.0, abs=2e-3)
+        found += len({hit.seq - 1 for hit in hits} & set(np.argsort(-all_cosines[:, query])[:10]))
+    assert found >= (500 if precision == "float32" else 480)
+    lane.close()
+
+
+async def test_smaller_numbers_take_less_memory() -> None:
+    lane, taken = Lane(), {}
+    precisions: tuple[Any, ...] = ("float32", "float16", "int8")
+    for precision in precisions:
+        index = ExactVectors(lane, precision)
+        await index.upsert(ANA, [Embedded(an_id(seq), seq, unit([1.0] * 384)) for seq in range(1, 513)])
+        taken[precision] = index.status().bytes
+    assert taken["int8"] < 0.6 * taken["float16"] < 0.36 * taken["float32"]
+    lane.close()
+
+
+def test_a_slot_is_found_by_log_position_in_whatever_order_messages_came() -> None:
+    slots, expected, chance = Slots(), {}, random.Random(5)
+    for turn in range(3_000):
+        seq = turn if chance.random() < 0.7 else chance.randrange(1, 3_000)
+        if chance.random() < 0.15:
+            slots.remove([seq])
+            expected.pop(seq, None)
+        else:
+            expected[seq] = slots.count
+            slots.put([(seq, an_id(seq))])
+    assert {seq: slots.find(seq) for seq in range(3_000)} == {seq: expected.get(seq) for seq in range(3_000)}
+    assert len(slots) == len(expected) == slots.alive.sum()
 
 
 async def test_a_matrix_holds_what_it_says_and_gives_it_back() -> None:
