@@ -10,6 +10,7 @@ import secrets
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from statistics import quantiles
 from typing import Any
 
 from benchmarks.history import _post
-from benchmarks.live import CORES, OTHER_CORE, Live, pin, serving
+from benchmarks.live import CORES, METRICS_TOKEN, OTHER_CORE, Live, free_to_run, pin, serving
 from benchmarks.provider import failing_provider
 from benchmarks.rows import Row
 from chatcore.client import Client
@@ -29,7 +30,7 @@ CLIENTS, GROUPS, RATE = 100, 10, 40.0
 MOST_TIMES = 1.2
 STRICT_MS = 1_500 + 50  # what it may wait for models, and what the send itself may take
 REPLIES, TEXTS, STRICT_SENDS = 40, 150, 8
-MODELS_SECONDS, QUIET_SECONDS = 60, 20
+MODELS_SECONDS, QUIET_SECONDS, QUIET_CPU_SECONDS = 60, 20, 0.05
 PROVIDERS = ("hangs", "wavers", "fails")
 ROUNDS = (("hangs", "wavers"), ("fails", "hangs"), ("wavers", "fails"))
 LINES = (
@@ -69,21 +70,18 @@ class AiBesideChat:
             "off": Row("server's CPU for a message, AI off", "ms", "less", where),
             "on": Row("server's CPU for a message, AI on", "ms", "less", where),
         }
+        self.unread = Row("messages that no model came to read, AI on", "%", "less", where, 0)
         self.reply = Row("first smart reply, p95", "ms", "less", f"{CORES}, models too; one at a time", 150)
         self.moderation = Row("moderation of a text, p95", "ms", "less", f"{CORES}, models too; one at a time", 30)
         self.strict = Row("a send in a strict group while the provider hangs, slowest", "ms", "less", CORES, STRICT_MS)
         self.rows = [
-            *self.times.values(), *self.p99.values(), *self.cpu.values(), self.reply, self.moderation, self.strict
+            *self.times.values(), *self.p99.values(), *self.cpu.values(), self.unread, self.reply, self.moderation, self.strict
         ]  # fmt: skip
 
     def measure(self, home: Path, rounds: int, seconds: float, say: Say) -> None:
         with ExitStack() as stack:
             say("AI: starting five servers")
-            places = {"off": stack.enter_context(_place(home / "off", {"AI": "off"}))}
-            places["on"] = stack.enter_context(_place(home / "on", {}))
-            for mode in PROVIDERS:
-                url = stack.enter_context(failing_provider(mode))
-                places[mode] = stack.enter_context(_place(home / mode, {"OPENAI_BASE_URL": url}))
+            places = _start(home, stack)
             for name in ("on", *PROVIDERS):
                 _wait_for_models(places[name].live)
             say("AI: replies and moderation, one at a time")
@@ -98,6 +96,7 @@ class AiBesideChat:
         plan = Plan(
             place.live.url, CLIENTS, GROUPS, rate=RATE, seconds=seconds, warmup_seconds=1.0, load_cores=(OTHER_CORE,)
         )
+        unread = _metric(place.live, "chatcore_moderation_unchecked_total")
         result = asyncio.run(_perform(plan, place.cast))
         if not result["verdict"]["clean"] or result["messages"]["refused"] or result["messages"]["unanswered"]:
             raise RuntimeError(f"{name}: {result['verdict']}, refused {result['messages']['refused']}")
@@ -108,6 +107,9 @@ class AiBesideChat:
             self.times[name].samples.append(result["acks"]["p99"])
             self.times[name].baseline.append(self.p99["off"].samples[-1])
         _wait_until_quiet(place.live)
+        if name == "on":
+            unread = _metric(place.live, "chatcore_moderation_unchecked_total") - unread
+            self.unread.samples.append(unread / result["messages"]["sent"] * 100)
 
     async def _alone(self, places: Mapping[str, Place]) -> None:
         for name in ("on", *PROVIDERS):  # the first of each waits for libraries that load with the first message
@@ -116,6 +118,18 @@ class AiBesideChat:
                 self.reply.samples.append(quantiles(times[1:], n=20)[-1])
         self.moderation.samples.append(quantiles(_moderated(places["on"], TEXTS)[TEXTS // 10 :], n=20)[-1])
         self.strict.samples.append(max(await _strict_sends(places["hangs"], STRICT_SENDS)))
+
+
+def _start(home: Path, stack: ExitStack) -> dict[str, Place]:
+    """All at once, on all cores."""
+    urls = {mode: stack.enter_context(failing_provider(mode)) for mode in PROVIDERS}
+    settings: dict[str, dict[str, str]] = {"off": {"AI": "off"}, "on": {}}
+    settings |= {mode: {"OPENAI_BASE_URL": url} for mode, url in urls.items()}
+    with free_to_run(), ThreadPoolExecutor(len(settings)) as threads:
+        starting = {
+            name: threads.submit(stack.enter_context, _place(home / name, chosen)) for name, chosen in settings.items()
+        }
+        return {name: each.result() for name, each in starting.items()}
 
 
 @contextmanager
@@ -196,16 +210,24 @@ def _info(live: Live) -> dict[str, Any]:
 def _wait_until_quiet(live: Live) -> None:
     """Until moderation has nothing left to decide and the models rest: the next slice is another server's."""
     until = time.monotonic() + QUIET_SECONDS
-    used = _children_cpu(live)
+    used = _cpu_seconds(live)
     while time.monotonic() < until:
         time.sleep(0.5)
-        before, used = used, _children_cpu(live)
-        if used - before < 0.05:
+        before, used = used, _cpu_seconds(live)
+        if used - before < QUIET_CPU_SECONDS and not _metric(live, 'chatcore_queue_depth{queue="moderation"}'):
             return
 
 
-def _children_cpu(live: Live) -> float:
+def _cpu_seconds(live: Live) -> float:
     return sum(
         times.user + times.system
         for times in (each.cpu_times() for each in (live.process, *live.process.children(recursive=True)))
     )
+
+
+def _metric(live: Live, name: str) -> float:
+    """Of all its series together; 0.0 where there is none yet."""
+    request = urllib.request.Request(f"{live.url}/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))

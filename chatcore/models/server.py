@@ -40,7 +40,7 @@ from chatcore.models.wire import (
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 AUTOGROUP = Path("/proc/self/autogroup")
-NICENESS = 10  # where cores are short, people's messages go before what is thought about them
+NICENESS = 5  # where cores are short, people's messages go before what is thought about them
 FEW = 4  # so many texts of a request go before bulk work
 TASK_HEADER = "x-chatcore-task"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -30,6 +30,9 @@ log = get_logger("ai")
 SHARE_OF_A_RUNG: Final = 0.75
 """Of the time that is left, while there is a rung below that could still answer."""
 EMBED_BATCH: Final = 64
+SECONDS_FOR_EACH_MORE: Final = 0.25
+"""For each text but the first: the embedded models need 5 to 20 ms for one, where cores are short ten times as much,
+and a call that was given up is work for nothing."""
 MAX_OUTPUT_TOKENS: Final = 1_024
 TOKENS_OF_A_MESSAGE: Final = 16  # what a chat format adds around each, generously
 LOADING_RETRY_MS: Final = 2_000
@@ -98,6 +101,7 @@ class Models:
             return await asyncio.to_thread(_stacked, parts), _together(told, rung.models.embedding)
 
         rungs = [rung for rung in self._rungs if not space or rung.models.embedding == space]
+        purpose = self._with_time_for(len(texts), purpose)
         return await self._climb("embeddings", ask, purpose, rungs, most_tokens=sum(map(_bytes, texts)))
 
     async def moderate(self, texts: Sequence[str], purpose: Purpose) -> Called[list[dict[str, float]]]:
@@ -107,7 +111,7 @@ class Models:
             answer = await wire.moderate(rung.models.moderation, texts)
             return answers.category_scores(answer.body, len(texts)), answer
 
-        return await self._climb("moderations", ask, purpose, self._rungs)
+        return await self._climb("moderations", ask, self._with_time_for(len(texts), purpose), self._rungs)
 
     async def call(
         self,
@@ -239,6 +243,10 @@ class Models:
                 rung.cannot(capability)
         else:
             rung.breaker.failed()
+
+    def _with_time_for(self, texts: int, purpose: Purpose) -> Purpose:
+        seconds = purpose.deadline_seconds or self._timeout_seconds
+        return replace(purpose, deadline_seconds=seconds + SECONDS_FOR_EACH_MORE * (texts - 1))
 
     def require_switched_on(self, purpose: Purpose) -> None:
         """Raises CapabilityUnavailable. Every call asks this first; a feature may, before it reads anything."""
