@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-LONG: Final = 200
-"""Characters from which on a text is also read piece by piece: a threat amid small talk does not show in the whole."""
-SHORT, WINDOW, SENTENCE = 25, 80, 100
+LONG: Final = 100
+"""Characters from which on a text is also read piece by piece: a threat amid small talk, or behind orders to the judge,
+does not show in the whole."""
+SHORT, WINDOW, SENTENCE = 12, 80, 100
 MOST_PIECES: Final = 24
 ACCENTS: Final = 0.3
 _FILLERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f")  # letters by their category, and nothing to see
@@ -32,8 +33,9 @@ _STRETCHED: Final = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
 _WORD: Final = re.compile(r"\S+")
 _MIXED: Final = re.compile(r"(?<!\S)(?!@|\S*(?:://|@\S+\.))\S*[^\W\d_][0-9@$]+[^\W\d_]\S*")
 """Signs between letters: `id10t`; not `3pm`, `B12`, `@name` or an address."""
+_SIGNED: Final = re.compile(r"(?<!\S)(?!@|\S*(?:://|@\S+\.))(?=\S*[^\W\d_])(?=\S*[0-9@$])\S+")
 _LETTER: Final = re.compile(r"[^\W\d_]")
-_SENTENCE_END: Final = re.compile(r"(?<=[.!?;:\n])\s+|\n\s*")
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?;:\n>}\])])\s+|\n\s*|\s(?=[\[{<(])")
 _GAP: Final = re.compile(r"\s+")
 
 
@@ -147,8 +149,11 @@ def _joined(reading: Reading) -> Reading:
 
 
 def _spelled(reading: Reading) -> Reading:
-    """Digits and signs for letters, in words that have a letter: `233333` stays a number."""
-    return Reading(_MIXED.sub(lambda word: word[0].translate(_SPELLINGS), reading.text), reading.places)
+    """Digits and signs for letters, in words that have a letter: `233333` stays a number, and so does `3pm` unless
+    another word shows that signs are letters here."""
+    if not _MIXED.search(reading.text):
+        return reading
+    return Reading(_SIGNED.sub(lambda word: word[0].translate(_SPELLINGS), reading.text), reading.places)
 
 
 def _unstretched(reading: Reading) -> Reading:
@@ -165,22 +170,32 @@ def _picked(reading: Reading, order: Sequence[int]) -> Reading:
 
 
 def _pieces(reading: Reading) -> Iterator[Reading]:
-    """Of a long text: each sentence, short ones with the next; of what goes on without an end, windows that overlap by
+    """Of a long text: each sentence; of what goes on without an end, windows that overlap by
     half, so that words that belong together stand in one of them. A very long text has longer pieces."""
     length = len(reading.text)
     if length < LONG:
         return
     stretch = length // (MOST_PIECES * WINDOW // 2) + 1
     gaps = [0, *(found.end() for found in _GAP.finditer(reading.text)), length]
-    start = 0
-    for end in [*(found.end() for found in _SENTENCE_END.finditer(reading.text)), length]:
-        if end - start < SHORT * stretch and end < length:
-            continue
+    for start, end in _sentences(reading.text, SHORT * stretch):
         size = end - start if end - start <= SENTENCE * stretch else WINDOW * stretch
         for at in _starts(gaps, start, end, size):
             stop = max((gap for gap in gaps if at < gap <= at + size), default=at + size)
             yield Reading(reading.text[at:stop], reading.places[at:stop])
+
+
+def _sentences(text: str, least: int) -> list[tuple[int, int]]:
+    """Where each begins and ends; a short one belongs to the one before, which it changes least."""
+    ends = [*(found.end() for found in _SENTENCE_END.finditer(text)), len(text)]
+    found: list[tuple[int, int]] = []
+    start = 0
+    for end in ends:
+        if end - start >= least or not found:
+            found.append((start, end))
+        else:
+            found[-1] = (found[-1][0], end)
         start = end
+    return found
 
 
 def _starts(gaps: Sequence[int], start: int, end: int, size: int) -> Iterator[int]:
