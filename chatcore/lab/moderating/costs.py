@@ -104,7 +104,7 @@ def recommend(judged: Judgements, costs: Costs, *, seed: int = 0) -> Recommendat
     truth, miss = judged.truth(), _miss_costs(judged, costs)
     before, after = (1_000 * costs.per_message(truth, each, miss) for each in (judged.flagged(), flagged))
     clusters = [one.conversation or one.id for one in judged.samples]
-    most = 1_000 * max(costs.alarm, *costs.miss.values(), costs.otherwise)
+    most = _span(costs)
     return Recommendation(
         limits=chosen,
         table=_table(judged, costs, chosen, fitted, folds),
@@ -116,10 +116,13 @@ def recommend(judged: Judgements, costs: Costs, *, seed: int = 0) -> Recommendat
     )
 
 
-def cost_of(judged: Judgements, costs: Costs, policy: Policy) -> pd.DataFrame:
-    """sample, conversation, score: what each stands for of the cost of 1,000 messages, for paired comparisons."""
-    flagged = judged.flagged(policy)
-    return _frame(judged, 1_000 * costs.per_message(judged.truth(), flagged, _miss_costs(judged, costs)))
+def cost_difference(candidate: Judgements, baseline: Judgements, costs: Costs) -> "st.Difference":
+    """Of 1,000 messages, candidate less baseline, each under its own limits; paired by sample."""
+    frames = []
+    for judged in (candidate, baseline):
+        price = costs.per_message(judged.truth(), judged.flagged(), _miss_costs(judged, costs))
+        frames.append(_frame(judged, 1_000 * price))
+    return st.paired_difference(*frames, span=_span(costs))
 
 
 def best_limit(scores: Floats, truth: Floats, costs: Costs, category: str) -> float:
@@ -134,6 +137,10 @@ def best_limit(scores: Floats, truth: Floats, costs: Costs, category: str) -> fl
     price = costs.share * costs.of_miss(category) * missed + (1 - costs.share) * costs.alarm * called
     equal = options[np.isclose(price, price.min())]
     return float(equal[len(equal) // 2])
+
+
+def _span(costs: Costs) -> float:
+    return 1_000 * max(costs.alarm, *costs.miss.values(), costs.otherwise)
 
 
 def _choose(judged: Judgements, costs: Costs, here: "np.typing.NDArray[np.bool_]") -> dict[str, float]:
@@ -151,6 +158,7 @@ def _folds(judged: Judgements, seed: int) -> "np.typing.NDArray[np.int64]":
 
     groups = pd.factorize(np.array([one.conversation or one.id for one in judged.samples], dtype=object))[0]
     kinds = pd.factorize(np.array([_first_label(judged, place) for place in range(len(groups))], dtype=object))[0]
+    kinds[np.bincount(kinds)[kinds] < FOLDS] = np.bincount(kinds).argmax()  # too rare to be spread
     dealer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     folds = np.zeros(len(groups), dtype=np.int64)
     for fold, (_, judge) in enumerate(dealer.split(groups, kinds, groups)):
@@ -234,4 +242,4 @@ def _frame(judged: Judgements, scores: Floats) -> pd.DataFrame:
     return pd.DataFrame({"sample": [one.id for one in judged.samples], "score": scores, "conversation": conversations})
 
 
-__all__ = ["ANY", "Costs", "Recommendation", "best_limit", "cost_of", "recommend", "with_limits"]
+__all__ = ["ANY", "Costs", "Recommendation", "best_limit", "cost_difference", "recommend", "with_limits"]

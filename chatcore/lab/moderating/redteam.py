@@ -69,6 +69,22 @@ class Siege:
                 for name in order.index if name in through.index]  # fmt: skip
         return pd.DataFrame(rows[:count], columns=["attack", "success", "text"])
 
+    @property
+    def sentence(self) -> str:
+        """What a reader shall remember, computed from the numbers."""
+        table = self.by_attack()
+        good = [name for name in self.families if (table[table["family"] == name]["share"] == 0).all()]
+        worst = table.sort_values(["share", "n"], ascending=False).head(3)
+        weakest = ", ".join(f"{row.attack} ({row.share:.0%})" for row in worst.itertuples() if row.share > 0)
+        through = self.success
+        return (
+            f"{through.estimate:.0%} of {through.n:,} disguised texts got through (95 % interval "
+            f"{max(0.0, through.low):.0%} to {min(1.0, through.high):.0%}), and {self.false_alarms.estimate:.0%} of "
+            f"the harmless ones in the same disguises were flagged. "
+            + (f"Weakest against: {weakest}. " if weakest else "")
+            + (f"Nothing got through by {', '.join(good)}." if good else "")
+        ).strip()
+
     def _of(self, texts: str) -> pd.DataFrame:
         return self.trials[self.trials["harmful"] == (texts == "harmful")]
 

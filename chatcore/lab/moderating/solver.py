@@ -11,11 +11,13 @@ from chatcore.ai.prompts.versions import Choice, PromptVersion
 from chatcore.ai.provider.models import Models
 from chatcore.app.ai import has_provider
 from chatcore.lab import endpoint
-from chatcore.lab.datasets.vocabulary import Sample
-from chatcore.lab.evaluation.tasks import Output
+from chatcore.lab.datasets.vocabulary import Dataset, Sample
+from chatcore.lab.evaluation.tasks import Output, Report
+from chatcore.lab.moderating.judgements import Judgements, judgements
 from chatcore.lab.surroundings import settings
-from chatcore.lab.versions import LIVE, find_version
-from chatcore.moderation.judge import Judge, Judged, evidence_as_json
+from chatcore.lab.versions import LIVE, find_version, named
+from chatcore.moderation.decide import Policy
+from chatcore.moderation.judge import Judge, Judged, evidence_as_json, limits_of
 from chatcore.moderation.records import Evidence, Kind, Overrides, Subject
 from chatcore.moderation.thresholds import DEFAULT, NO_WISHES, Thresholds
 from chatcore.moderation.tiers import FUNCTION, FirstLook, ModelTier
@@ -67,6 +69,18 @@ class Moderator:
         return (
             f"{self.version.version_id} {self.thresholds.version} {self._subject.kind} {dict(self._subject.overrides)}"
         )
+
+    @property
+    def title(self) -> str:
+        return f"{named(self.version)}, limits {self.thresholds.version}"
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(self.thresholds, self._subject.overrides, limits_of(self.version))
+
+    def judgements(self, report: Report, dataset: Dataset) -> Judgements:
+        """Of an evaluation with this solver, under its own limits."""
+        return judgements(report, dataset, self.policy)
 
     async def __call__(self, sample: Sample, epoch: int) -> Output:
         """Raises NotDecided."""
