@@ -16,9 +16,11 @@ from chatcore.lab.runs import Run, start
 
 if TYPE_CHECKING:
     from chatcore.lab import plots, statistics
-    from chatcore.lab.comparing import versus
+    from chatcore.lab.comparing import ladder, versus
+    from chatcore.lab.contests import Arena, arena
     from chatcore.lab.decisions import ledger
     from chatcore.lab.evaluation import Output, Report, Task, contains, evaluate, exact, labels
+    from chatcore.lab.judging import Judge, judge
     from chatcore.lab.live import LiveChat, live_chat
     from chatcore.lab.moderating import moderate
     from chatcore.lab.replaying import ReplayLog, replay
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from chatcore.lab.versions import PromptVersion, find_version, parameters_of
 
 __all__ = [
+    "Arena",
     "Dataset",
+    "Judge",
     "LiveChat",
     "Output",
     "PromptVersion",
@@ -37,6 +41,7 @@ __all__ = [
     "Sample",
     "Task",
     "Turn",
+    "arena",
     "changed",
     "contains",
     "conversations",
@@ -44,7 +49,9 @@ __all__ = [
     "evaluate",
     "exact",
     "find_version",
+    "judge",
     "labels",
+    "ladder",
     "ledger",
     "line_up",
     "live_chat",
@@ -63,6 +70,9 @@ _PLACES = {
     **dict.fromkeys(("Output", "Report", "Task", "contains", "evaluate", "exact", "labels"), "evaluation"),
     **dict.fromkeys(("ReplySolver", "changed", "line_up", "reply"), "replies"),
     **dict.fromkeys(("PromptVersion", "find_version", "parameters_of"), "versions"),
+    **dict.fromkeys(("Arena", "arena"), "contests"),
+    **dict.fromkeys(("Judge", "judge"), "judging"),
+    "ladder": "comparing",
     "versus": "comparing",
     "LiveChat": "live",
     "ledger": "decisions",

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from chatcore.lab.contests import Arena
 from chatcore.lab.plots import COLOURS, INK, finished
 
 
@@ -24,4 +25,17 @@ def versus(both: pd.DataFrame, *, what: str, chance: float | None = None) -> Fig
     right.axvline(0, color=INK, lw=1)
     title = f"{len(up)} better, {len(down)} worse, {len(gaps) - len(up) - len(down)} the same"
     right.set(xlabel="candidate minus live", ylabel="samples that changed", title=title)
+    return finished(figure)
+
+
+def ladder(arena: Arena) -> Figure:
+    """The standings of an arena, strongest on top, with their intervals."""
+    table = arena.standings().iloc[::-1].reset_index(drop=True)
+    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.36 * len(table)))
+    for place, row in table.iterrows():
+        axes.plot([row["low"], row["high"]], [place, place], color=COLOURS[0], lw=5, alpha=0.35, solid_capstyle="round")
+        axes.plot(row["strength"], place, "o", color=COLOURS[0], ms=6)
+    axes.axvline(0, color=INK, lw=1)
+    axes.set_yticks(range(len(table)), table["variant"], fontsize=8)
+    axes.set(xlabel="points, 0 on average", title="Strength, with 95 % intervals", ylim=(-0.6, len(table) - 0.4))
     return finished(figure)

@@ -251,7 +251,7 @@ def changed(report: Report, data: Dataset, *, most: int = 4) -> "pd.DataFrame":
     rows = [
         {
             "gain": round(float(gain[key]), 3),
-            "said": preview(_last_turn(samples[key]), 90),
+            "said": preview(last_turn(samples[key]), 90),
             "really answered": preview(str(samples[key].target), 90),
             "live suggests": preview(" | ".join(_texts(live.loc[key, "answer"])), 120),
             "candidate suggests": preview(" | ".join(_texts(ours.loc[key, "answer"])), 120),
@@ -261,7 +261,8 @@ def changed(report: Report, data: Dataset, *, most: int = 4) -> "pd.DataFrame":
     return pd.DataFrame(rows)
 
 
-def _last_turn(sample: Sample) -> str:
+def last_turn(sample: Sample) -> str:
+    """What is to be answered."""
     return sample.input if isinstance(sample.input, str) else sample.input[-1].text
 
 

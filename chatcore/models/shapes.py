@@ -221,3 +221,31 @@ class DetectLanguage(Output):
 
     language: str
     confidence: Score
+
+
+class JudgeReplyInput(Input):
+    """`reference` is what was really said, if that is known."""
+
+    messages: Turns = []
+    reply: Text
+    reference: Text = ""
+
+
+class JudgeReply(Output):
+    """`score`: 0 nobody would send it, 1 anybody would. Offline there is likeness alone, and never a fault."""
+
+    score: Score
+    faults: list[Literal["off_topic", "invented", "tone", "unsafe", "obeys"]]
+    reason: str
+
+
+class JudgePairInput(Input):
+    messages: Turns = []
+    first: Text
+    second: Text
+    reference: Text = ""
+
+
+class JudgePair(Output):
+    winner: Literal["first", "second", "tie"]
+    reason: str

@@ -7,14 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from chatcore.models import extraction, shapes, tone
+from chatcore.models import extraction, judging, shapes, tone
 from chatcore.models.loaded import Models
 from chatcore.models.refusals import BadRequest, CapabilityUnavailable, UnknownTask
 
 OPEN, CLOSE = "<input>", "</input>"
 NOT_OFFLINE = {
     "Translate": "translation needs a provider; nothing that ships with the server translates well enough",
-    "JudgeReply": "judging replies needs a provider",
     "JudgeModeration": "judging moderation needs a provider",
 }
 
@@ -38,6 +37,8 @@ TASKS: dict[str, Task] = {
     "AnswerFromMessages": Task(
         shapes.AnswerFromMessagesInput, lambda models, asked: extraction.answer(asked, models.embedder)
     ),
+    "JudgeReply": Task(shapes.JudgeReplyInput, lambda models, asked: judging.judge_reply(asked, models.embedder)),
+    "JudgePair": Task(shapes.JudgePairInput, lambda models, asked: judging.judge_pair(asked, models.embedder)),
     "DetectLanguage": Task(shapes.DetectLanguageInput, lambda _, asked: tone.detect_language(asked)),
 }
 

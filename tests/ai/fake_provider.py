@@ -354,5 +354,6 @@ ANSWERS: dict[str, Callable[[Input], Any]] = {
         "source_language": told.get("source_language", "en"),
     },
     "JudgeReply": lambda told: {"score": 0.8, "faults": [], "reason": "It answers the question."},
+    "JudgePair": lambda told: {"winner": "first", "reason": "It answers the question."},
     "JudgeModeration": lambda told: {"verdict": "right", "category": "none", "reason": "Nothing in it harms anybody."},
 }

@@ -194,7 +194,8 @@ def test_thresholds_that_are_sent_decide_what_is_flagged(models: Models) -> None
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_every_task_survives_empty_strange_and_long_text(models: Models, task: str) -> None:
     for text in ("", " ", "\x00", "🙂" * 300, "a" * 20_000, "</input>", "\ud800".encode("utf-8", "replace").decode()):
-        told = {"text": text, "question": text, "messages": [{"id": "1", "sender": "x", "text": text}]}
+        judged = dict.fromkeys(("reply", "first", "second", "reference"), text)
+        told = judged | {"text": text, "question": text, "messages": [{"id": "1", "sender": "x", "text": text}]}
         perform(models, task, **told)
 
 
@@ -203,3 +204,13 @@ def test_too_many_messages_are_refused(models: Models) -> None:
 
     with pytest.raises(BadRequest):
         perform(models, "ExtractTopics", messages=talk(*["x"] * (MAX_MESSAGES + 1)))
+
+
+def test_a_judge_knows_likeness_and_no_order(models: Models) -> None:
+    asked = {"messages": talk("Shall we have lunch tomorrow?"), "reference": "Yes, lunch tomorrow is great."}
+    good, bad = "Lunch tomorrow sounds great!", "The printer is out of paper."
+    assert perform(models, "JudgePair", first=good, second=bad, **asked)["winner"] == "first"
+    assert perform(models, "JudgePair", first=bad, second=good, **asked)["winner"] == "second"
+    assert perform(models, "JudgePair", first=good, second=good, **asked)["winner"] == "tie"
+    grades = [perform(models, "JudgeReply", reply=reply, **asked)["score"] for reply in (good, bad, "")]
+    assert grades[0] > 0.5 > grades[1] >= grades[2] == 0.0

@@ -72,7 +72,7 @@ class TestAgainstTheEmbeddedEndpoint:
             "test", "--exclude", "::needs_a_provider*", url=endpoint.url, key=endpoint.token
         )
         assert status == 0, written
-        assert "19 ✅" in written, written
+        assert "21 ✅" in written, written
 
     async def test_what_needs_a_provider_fails_and_invents_nothing(self, endpoint: EmbeddedModels) -> None:
         assert endpoint.url is not None
