@@ -22,6 +22,7 @@ from pipelines.console import (
     Jobs,
     Json,
     Settings,
+    Small,
     app,
     as_json_row,
     cancel_on_signals,
@@ -85,9 +86,9 @@ def validate(names: Annotated[list[str] | None, typer.Argument()] = None, jobs: 
 
 
 @app.command()
-def plan(name: str, settings: Settings = None, jobs: Jobs = JOBS, as_json: Json = False) -> None:
+def plan(name: str, settings: Settings = None, small: Small = False, jobs: Jobs = JOBS, as_json: Json = False) -> None:
     """What `run` would run, with all parameters."""
-    planned = plan_of(locate(name, jobs), settings or [])
+    planned = plan_of(locate(name, jobs), settings or [], small=small)
     if as_json:
         print_json(
             [{"job": one.job.name, "matrix": one.matrix_key, "parameters": dict(one.parameters)} for one in planned]
@@ -107,13 +108,14 @@ def plan(name: str, settings: Settings = None, jobs: Jobs = JOBS, as_json: Json 
 def run(  # noqa: PLR0917 - options of a command
     names: Annotated[list[str], typer.Argument(help="jobs, by name or path")],
     settings: Settings = None,
+    small: Small = False,
     jobs: Jobs = JOBS,
     as_json: Json = False,
     junit_file: Annotated[Path | None, typer.Option("--junit", help="write JUnit XML there")] = None,
     markdown_file: Annotated[Path | None, typer.Option("--markdown", help="write a Markdown summary there")] = None,
 ) -> None:
     """Run jobs and judge their gates."""
-    plans = [plan_of(locate(name, jobs), settings or []) for name in names]
+    plans = [plan_of(locate(name, jobs), settings or [], small=small) for name in names]
     records = with_store(lambda store: _run_all(plans, store, quiet=as_json))
     if junit_file is not None:
         junit_file.write_text(junit(records), "utf-8")

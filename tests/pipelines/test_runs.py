@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,12 +17,14 @@ import pytest
 from chatcore.lab.runs import Gate, RunRecord, metric
 from chatcore.lab.runs.store import JsonlRuns
 from pipelines.artifacts import tampered
+from pipelines.child import NOT_NEEDED
 from pipelines.executors import Ended
 from pipelines.processes import MARK
 from pipelines.runner import Measured, Runner, decide, read_metrics
 from pipelines.specs import Planned, read_spec
 from tests.pipelines.notebooks import write_notebook
 
+ROOT = Path(__file__).parents[2]
 START = "from chatcore import lab\nrun = lab.start(globals())"
 RECORD = 'run.record("score", score, better="higher", at_least=0.5)'
 GATE = "run.gate()"
@@ -230,3 +234,18 @@ def test_a_file_of_metrics_that_is_broken_measures_nothing(tmp_path: Path) -> No
         path.write_text(content)
         assert read_metrics(path) == Measured()
     assert read_metrics(tmp_path / "absent.json") == Measured()
+
+
+def test_the_process_of_a_notebook_loads_nothing_it_does_not_need(tmp_path: Path) -> None:
+    """The grammar and the clouds among it took two seconds of every run."""
+    notebook = write_notebook(tmp_path / "n.ipynb", "1")
+    request = {"notebook": str(notebook), "output": str(tmp_path / "o.ipynb"), "folder": str(tmp_path)}
+    (tmp_path / "request.json").write_text(json.dumps(request | {"parameters": {}, "cell_timeout": None}))
+    (tmp_path / "k").mkdir()
+    command = [sys.executable, "-X", "importtime", "-m", "pipelines.child"]
+    paths = [str(tmp_path / "request.json"), str(tmp_path / "k")]
+    done = subprocess.run([*command, *paths], cwd=ROOT, capture_output=True, check=False, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout
+    loaded = set(re.findall(r"\|\s+([\w.]+)$", done.stderr, re.MULTILINE))
+    assert "papermill.execute" in loaded
+    assert {name for name in loaded if name.split(".")[0] in NOT_NEEDED} == set()
