@@ -1,12 +1,17 @@
 """What machines and moderators do on the page, with the models that ship with the server."""
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
+from chatcore.ai.prompts.reports import sealed
+from chatcore.client import Client
+from chatcore.contract.ai_admin import Report
 from tests.browser.servers import KillableServer
 from tests.browser.visitor import Api, Visitor, unique
 
@@ -157,3 +162,115 @@ def test_pages_of_roles_are_not_offered_to_others(visit: Visit, thinking: Killab
     visitor.page.evaluate("location.hash = '#/operations'")
     expect(visitor.page.get_by_role("alert")).to_contain_text("needs the server role")
     visitor.problems.clear()  # the browser logs the refused request
+
+
+ECHO = """
+function SmartReplies(input: string) -> string[] {
+  client "openai/gpt-4o-mini"
+  prompt #"{{ input }} {{ ctx.output_format }}"#
+}
+"""
+
+
+def test_an_operator_moves_a_prompt_version_up_on_a_report_and_takes_it_out_again(
+    visit: Visit, thinking: KillableServer
+) -> None:
+    api = Api(thinking.url)
+    token = api.ask("POST", "/auth/login", {"name": "boss", "password": PASSWORD})["token"]
+    boss = boss_of(visit, thinking)
+    boss.page.get_by_role("link", name="Operations").click()
+    versions = boss.page.get_by_role("region", name="Prompt versions")
+    boss.page.get_by_role("button", name="New draft").click()
+    boss.page.get_by_label("Function").select_option("SmartReplies")
+    boss.page.get_by_label("BAML that defines it").fill(ECHO)
+    boss.page.get_by_role("button", name="Store the draft").click()
+    mine = versions.locator("tbody tr").filter(has_text="added")
+    expect(mine).to_contain_text("draft")
+    mine.get_by_role("button", name="Run in shadow").click()
+    expect(mine).to_contain_text("shadow")
+    mine.get_by_role("button", name="Try on some").click()
+    boss.page.get_by_label("Percent of the people").fill("20")
+    boss.page.get_by_role("button", name="Start", exact=True).click()
+    expect(mine).to_contain_text("20 %")
+    mine.get_by_role("button", name="Promote").click()
+    boss.page.get_by_label("Id of the evaluation report").fill("no-such-run")
+    boss.page.get_by_role("button", name="Look at the report").click()
+    expect(boss.page.get_by_role("dialog").get_by_role("alert")).to_contain_text("No report")
+    boss.problems.clear()  # the browser logs the refused request
+    prompts = api.ask("GET", "/admin/prompts?function=SmartReplies", token=token)["prompts"]
+    version = next(each["versionId"] for each in prompts if each["origin"] == "added")
+    hand_in(api, token, version)
+    boss.page.get_by_label("Id of the evaluation report").fill("run-of-the-page")
+    boss.page.get_by_role("button", name="Look at the report").click()
+    expect(boss.page.get_by_role("dialog")).to_contain_text("passed")
+    boss.page.get_by_role("button", name="Promote to everybody").click()
+    expect(mine).to_contain_text("live")
+    mine.get_by_role("button", name="Take out").click()
+    boss.page.get_by_role("dialog").get_by_role("button", name="Take out of use").click()
+    expect(mine).to_contain_text("retired")
+
+
+def hand_in(api: Api, token: str, version: str) -> None:
+    report = {
+        "reportId": "run-of-the-page", "prompt": version, "job": "smart-reply", "status": "passed",
+        "startedAt": "2026-01-05T09:00:00.000Z", "finishedAt": "2026-01-05T09:01:00.000Z",
+        "gates": [{"metric": "quality", "bound": "value", "op": ">=", "value": 0.5, "found": 0.7, "state": "passed"}],
+    }  # fmt: skip
+    whole = sealed(Report.model_validate(report | {"sha256": "0" * 64}))
+    api.ask("POST", "/admin/reports", whole.wire(), token=token)
+
+
+def report_all(server: KillableServer, name: str, group_id: str, message_ids: list[str]) -> None:
+    """Over a socket, as there is no other way; beside this thread, whose event loop is the browser's."""
+
+    async def one_by_one() -> None:
+        async with Client(server.url, Api(server.url).token(name)) as client:
+            for message_id in message_ids:
+                fields = {"groupId": group_id, "messageId": message_id, "reason": "Hm"}
+                await client.command("report_message", fields)
+
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(asyncio.run, one_by_one()).result(60)
+
+
+def test_what_reviewers_did_stands_in_the_audit(visit: Visit, thinking: KillableServer) -> None:
+    api, ana, ben = Api(thinking.url), unique("ana"), unique("ben")
+    group_id = api.group(ana, ben)
+    said = api.says(ana, group_id, f"Nothing bad {unique('x')}")
+    report_all(thinking, ben, group_id, [said["_id"]])
+    boss = boss_of(visit, thinking)
+    boss.page.get_by_role("link", name="Reviews").click()
+    boss.page.locator(".case").filter(has_text=said["content"]).get_by_role("button", name="Keep it").click()
+    boss.page.get_by_role("tab", name="Audit").click()
+    newest = boss.page.get_by_role("region", name="Audit").locator("tbody tr").first
+    expect(newest).to_contain_text("review.resolve")
+    expect(newest).to_contain_text("dismiss")
+
+
+def test_the_queue_goes_on_beyond_its_first_page(visit: Visit, thinking: KillableServer) -> None:
+    api, ana, ben = Api(thinking.url), unique("ana"), unique("ben")
+    group_id = api.group(ana, ben)
+    said = [api.says(ana, group_id, f"Reported number {number}")["_id"] for number in range(55)]
+    report_all(thinking, ben, group_id, said)
+    boss = boss_of(visit, thinking)
+    boss.page.get_by_role("link", name="Reviews").click()
+    expect(boss.page.locator(".case")).to_have_count(50)
+    boss.page.get_by_role("button", name="More", exact=True).click()
+    expect(boss.page.locator(".case").filter(has_text="Reported number 54")).to_be_visible()
+
+
+def test_a_groups_limits_of_moderation_are_set_and_kept(visit: Visit, thinking: KillableServer) -> None:
+    api, ana = Api(thinking.url), unique("ana")
+    others = {"violence/graphic": {"flag": 0.4}, "illicit": {"flag": 0.3}}
+    group_id = api.group(ana, settings={"moderationLimits": others})
+    visitor = visit(ana, url=thinking.url)
+    visitor.opens(group_id)
+    visitor.page.get_by_role("button", name="Members and details").click()
+    visitor.page.get_by_role("button", name="Moderation limits").click()
+    expect(visitor.page.get_by_label("Graphic violence, flag")).to_have_value("0.4")
+    visitor.page.get_by_label("Graphic violence, flag").fill("")
+    visitor.page.get_by_label("Toxic, refuse").fill("0.5")
+    visitor.page.get_by_role("button", name="Save", exact=True).click()
+    expect(visitor.page.locator(".dialog")).to_have_count(0)
+    kept = api.ask("GET", f"/groups/{group_id}", token=api.token(ana))["settings"]["moderationLimits"]
+    assert kept == {"toxic": {"block": 0.5}, "illicit": {"flag": 0.3}}

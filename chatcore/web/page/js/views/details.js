@@ -8,6 +8,7 @@ import { unpin, mayPin } from "../store/messages.js";
 import { me, nameOf, present } from "../store/people.js";
 import { go } from "../route.js";
 import { plural } from "../text.js";
+import { LimitsDialog } from "./limits.js";
 import { Finder, PersonRow } from "./new_conversation.js";
 import { Confirm, Dialog, Icon, IconButton, Menu, PersonAvatar } from "./parts.js";
 import { jump } from "./timeline.js";
@@ -34,6 +35,7 @@ export function Details({ group, onClose }) {
         <${Pins} group=${group} />
         ${!group.isDirect && html`<${Members} group=${group} dialog=${dialog} />`}
         ${!group.isDirect && html`<section class="danger">
+          ${isAtLeast(group, "admin") && html`<button type="button" class="row-action" onClick=${() => { dialog.value = { what: "limits" }; }}><${Icon} name="gear" size=${18} />Moderation limits</button>`}
           ${isAtLeast(group, "moderator") && html`<button type="button" class="row-action" onClick=${() => { dialog.value = { what: "bans" }; }}><${Icon} name="shield" size=${18} />Banned people</button>`}
           <button type="button" class="row-action" onClick=${() => { dialog.value = { what: "leave" }; }}><${Icon} name="door" size=${18} />Leave the group</button>
           ${info.role === "owner" && html`<button type="button" class="row-action bad" onClick=${() => { dialog.value = { what: "delete" }; }}><${Icon} name="trash" size=${18} />Delete the group</button>`}
@@ -41,6 +43,7 @@ export function Details({ group, onClose }) {
       </div>
       ${dialog.value?.what === "invite" && html`<${InviteDialog} group=${group} onClose=${close} />`}
       ${dialog.value?.what === "edit" && html`<${EditDialog} group=${group} onClose=${close} />`}
+      ${dialog.value?.what === "limits" && html`<${LimitsDialog} group=${group} onClose=${close} />`}
       ${dialog.value?.what === "add" && html`<${AddDialog} group=${group} onClose=${close} />`}
       ${dialog.value?.what === "bans" && html`<${BansDialog} group=${group} onClose=${close} />`}
       ${dialog.value?.what === "leave" && html`<${Confirm} title="Leave this group?" text="You will not receive its messages any more." action="Leave" onYes=${left} onClose=${close} />`}

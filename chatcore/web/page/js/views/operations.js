@@ -5,7 +5,9 @@ import { me } from "../store/people.js";
 import { go } from "../route.js";
 import { exactly, shortMoment } from "../text.js";
 import { reading } from "../numbers.js";
+import { AuditList } from "./audit.js";
 import { Plot } from "./plot.js";
+import { Prompts } from "./prompts.js";
 import { IconButton, Spinner } from "./parts.js";
 
 const EVERY_MS = 2_000;
@@ -53,6 +55,7 @@ export function Operations() {
         ${latest && html`<div class="plots">${PLOTS.map((plot) => html`<${Plot} key=${plot.title} ...${plot} points=${points.value} />`)}</div>`}
         <${Prompts} />
         ${me.value?.roles.includes("analyst") && html`<${Decisions} />`}
+        ${me.value?.roles.includes("operator") && html`<${AuditList} />`}
       </div>
     </main>`;
 }
@@ -64,14 +67,6 @@ function useList(path, name) {
     rest("GET", path).then((answer) => { list.value = answer[name]; }, (error) => { failure.value = error.code === "not_found" ? "This server has none." : error.message; });
   }, []);
   return [list.value, failure.value];
-}
-
-function Prompts() {
-  const [list, failure] = useList("/admin/prompts", "prompts");
-  return html`<section class="block"><h3>Prompt versions</h3>${failure && html`<p class="muted">${failure}</p>`}
-    ${list?.length > 0 && html`<div class="scroller" tabindex="0" role="region" aria-label="Prompt versions"><table><thead><tr><th>Function</th><th>Version</th><th>State</th><th>Share</th><th>Origin</th></tr></thead>
-      <tbody>${list.map((one) => html`<tr><td>${one.function}</td><td><code>${one.versionId.split("@").at(-1).slice(0, 12)}</code></td><td><span class=${`fact state-${one.state}`}>${one.state}</span></td><td>${one.share ? `${Math.round(one.share * 100)} %` : ""}</td><td>${one.origin}</td></tr>`)}</tbody></table></div>`}
-    ${list?.length === 0 && html`<p class="muted">None yet.</p>`}</section>`;
 }
 
 function Decisions() {

@@ -5,9 +5,10 @@ import { notice, tried } from "../store/notices.js";
 import { me, meet, nameOf } from "../store/people.js";
 import { go } from "../route.js";
 import { exactly, plural, shortMoment } from "../text.js";
+import { AuditList } from "./audit.js";
 import { Dialog, Empty, Icon, IconButton, PersonAvatar, Spinner } from "./parts.js";
 
-const TABS = [["open", "Open"], ["assigned", "Taken"], ["resolved", "Resolved"], ["appeals", "Appeals"]];
+const TABS = [["open", "Open"], ["assigned", "Taken"], ["resolved", "Resolved"], ["appeals", "Appeals"], ["audit", "Audit"]];
 const SOURCES = { flag: "Flagged by moderation", report: "Reported", sample: "Drawn as a sample", unchecked: "Not checked by a model" };
 const OUTCOMES = [["dismiss", "Keep it"], ["restore", "Restore"], ["remove", "Remove"], ["warn", "Warn"], ["kick", "Kick"], ["ban", "Ban"]];
 
@@ -16,12 +17,14 @@ export function Reviews() {
   const list = useSignal(null);
   const failure = useSignal("");
   const isAppeals = tab.value === "appeals";
-  const load = async (after) => {
+  const load = async (cursor) => {
+    const asked = tab.peek();
     try {
-      const answer = await rest("GET", isAppeals ? `/admin/appeals${query({ after })}` : `/admin/reviews${query({ state: tab.value, after })}`);
+      const answer = await rest("GET", isAppeals ? `/admin/appeals${query({ cursor })}` : `/admin/reviews${query({ state: tab.value, cursor })}`);
+      if (tab.peek() !== asked) return;
       const items = isAppeals ? answer.appeals : answer.reviews;
       if (!isAppeals) meet(items.map((review) => review.author));
-      list.value = { items: after ? [...list.peek().items, ...items] : items, next: answer.hasMore ? answer.next : undefined };
+      list.value = { items: cursor ? [...list.peek().items, ...items] : items, next: answer.hasMore ? answer.next : undefined };
     } catch (error) {
       failure.value = error.code === "not_found" || error.code === "method_not_allowed" ? "This server has no review queue." : error.message;
     }
@@ -29,16 +32,17 @@ export function Reviews() {
   useEffect(() => {
     list.value = null;
     failure.value = "";
-    void load();
+    if (tab.value !== "audit") void load();
   }, [tab.value]);
-  const gone = (id) => { list.value = { ...list.value, items: list.value.items.filter((one) => one._id !== id) }; };
+  const gone = (id) => { list.value = list.value && { ...list.value, items: list.value.items.filter((one) => one._id !== id) }; };
   return html`
     <main class="page" aria-label="Reviews">
       <header class="page-top"><${IconButton} class="only-narrow" icon="back" label="Back to the conversations" onClick=${() => go("/")} /><h2>Reviews</h2></header>
       <div class="page-body">
         <div class="tabs narrow" role="tablist" aria-label="Which">${TABS.map(([id, label]) => html`<button type="button" role="tab" aria-selected=${tab.value === id} onClick=${() => { tab.value = id; }}>${label}</button>`)}</div>
         ${failure.value && html`<p class="failure" role="alert">${failure.value}</p>`}
-        ${!list.value && !failure.value && html`<div class="centred"><${Spinner} /></div>`}
+        ${tab.value === "audit" && html`<${AuditList} />`}
+        ${tab.value !== "audit" && !list.value && !failure.value && html`<div class="centred"><${Spinner} /></div>`}
         ${list.value?.items.length === 0 && html`<${Empty} title="Nothing waits here"><p>New ones appear when messages are flagged or reported.</p></${Empty}>`}
         <ul class="cases">${list.value?.items.map((one) => html`<li key=${one._id}>${isAppeals
           ? html`<${AppealCase} appeal=${one} onDone=${() => gone(one._id)} />` : html`<${ReviewCase} review=${one} onDone=${() => gone(one._id)} />`}</li>`)}</ul>
