@@ -75,7 +75,8 @@ class AiBesideChat:
         self.moderation = Row("moderation of a text, p95", "ms", "less", f"{CORES}, models too; one at a time", 30)
         self.strict = Row("a send in a strict group while the provider hangs, slowest", "ms", "less", CORES, STRICT_MS)
         self.rows = [
-            *self.times.values(), *self.p99.values(), *self.cpu.values(), self.unread, self.reply, self.moderation, self.strict
+            *self.times.values(), *self.p99.values(), *self.cpu.values(), self.unread, self.reply, self.moderation,
+            self.strict
         ]  # fmt: skip
 
     def measure(self, home: Path, rounds: int, seconds: float, say: Say) -> None:

@@ -222,7 +222,7 @@ class Household:
             ledger=self.ledger, suggestion_store=self.suggestion_store, vault=self.vault, fanout=fanout,
             groups=groups, identity=identity, uses_ai=Switches(rooms, identity).person, clock=clock,
             timeout_seconds=self.ai_seconds, analysis_store=self.analysis_store, background=self.background,
-            messages=messages, secret=secret, models="models of the test",
+            messages=messages, missed=missed, secret=secret, models="models of the test",
         )  # fmt: skip
         self.search_store = MemorySearchStore(self.journal)
         self.search = compose_search(

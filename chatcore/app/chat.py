@@ -231,6 +231,7 @@ def compose(
         analysis_store=MongoAnalysisStore(db),
         background=background,
         messages=messages,
+        missed=missed,
         secret=keys.ids,
         models=describe_models(settings),
         vault=vault,

@@ -22,6 +22,7 @@ from chatcore.groups.membership import Clock
 from chatcore.groups.service import Groups
 from chatcore.identity.service import Identity
 from chatcore.messages.changes import Change
+from chatcore.messages.missed import MissedRows
 from chatcore.messages.service import Messages
 from chatcore.ports import Caller, Fanout
 from chatcore.vault.service import Vault
@@ -63,6 +64,7 @@ def compose_flows(
     analysis_store: AnalysisStore,
     background: Background,
     messages: Messages,
+    missed: MissedRows,
     secret: bytes,
     models: str,
     vault: Vault,
@@ -114,6 +116,7 @@ def compose_flows(
     groups.on_erase(cache.erase_group)
     identity.on_erase(suggestions.erase_user)
     messages.changes.listen(_forgetting(cache))
+    missed.changed = cache.changed
     return Flows(suggestions=suggestions, analysis=analysis)
 
 

@@ -1,6 +1,6 @@
 """Rows that another process appended: applied here, then pushed here as if they were ours."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chatcore.contract.groups import GroupDeleted
 from chatcore.groups.rendering import Rendering
@@ -12,8 +12,13 @@ from chatcore.presence.service import Presence
 from chatcore.presence.typing import Typing
 
 
+def unheard(_group_id: str, _seq: int) -> None:
+    return None
+
+
 class MissedRows:
-    """The writer awaits `deliver` before anything of this process comes after those rows."""
+    """The writer awaits `deliver` before anything of this process comes after those rows. `changed` hears of each
+    message that was edited or deleted elsewhere, by its place in the log; it must not wait."""
 
     def __init__(self, *, rooms: Rooms, rendering: Rendering, presence: Presence, typing: Typing, fanout: Fanout):
         self._rooms = rooms
@@ -21,8 +26,12 @@ class MissedRows:
         self._presence = presence
         self._typing = typing
         self._fanout = fanout
+        self.changed: Callable[[str, int], None] = unheard
 
     async def deliver(self, group_id: str, rows: Sequence[Row]) -> None:
+        for row in rows:
+            if row.kind in ("edit", "delete"):
+                self.changed(group_id, row.data["messageSeq"])
         room = await self._rooms.apply_missed(group_id, rows)
         if room is None:
             return

@@ -1,7 +1,8 @@
 """Looks at a conversation: what a model is told, what of its answer the messages bear out, what is kept."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import pytest
 
@@ -10,10 +11,14 @@ from chatcore.contract import groups as g
 from chatcore.contract import messages as m
 from chatcore.contract.people import UpdateMe, UserSettingsChange
 from chatcore.errors import CapabilityUnavailable, NotFound, Unavailable
+from chatcore.journal.ids import new_id
+from chatcore.journal.rows import Row
 from chatcore.ports import Caller
 from tests.ai.conftest import Bench
 from tests.ai.fake_provider import FakeProvider, Mode
 from tests.ai.talk import Talk, talk
+
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -122,6 +127,27 @@ async def test_an_edit_or_a_deletion_takes_what_was_made_of_the_message(
     assert [row.group_id for row in home.analysis_store._rows.values()] == [kitchen]
     assert not (await summary(home, ann, garden)).cached
     assert texts(fake)[-1] == (["changed", "two"] if change == "edit" else ["two"])
+
+
+@pytest.mark.parametrize("kind", ["edit", "delete"])
+async def test_a_change_that_another_process_made_takes_what_was_made_of_the_message(
+    home: Talk, kind: Literal["edit", "delete"]
+) -> None:
+    """The analysis may have been stored after that process looked for analyses to forget."""
+    ann, bob = home.people("ann", "bob")
+    garden, kitchen = await home.group(ann, bob), await home.group(ann)
+    first, _ = await home.says(ann, garden, "one", "two")
+    await home.says(ann, kitchen, "another group")
+    await summary(home, ann, garden)
+    await summary(home, ann, kitchen)
+    place = (await home.journal.by_ids([first]))[first].seq
+    facts = {"messageId": first, "messageSeq": place}
+    elsewhere = Row(new_id(NOW), garden, kind, bob.user_id, NOW, data=facts).at(home.rooms.head(garden))
+    await home.journal.insert([elsewhere])
+    assert len(home.analysis_store) == 2
+    await home.rooms.writer.catch_up(garden)
+    await home.background.drain(5)
+    assert [row.group_id for row in home.analysis_store._rows.values()] == [kitchen]
 
 
 async def test_a_message_that_changes_meanwhile_is_not_kept(home: Talk, fake: FakeProvider) -> None:
