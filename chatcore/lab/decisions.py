@@ -91,6 +91,11 @@ def ledger(
     return found
 
 
+def has_server() -> bool:
+    """Whether CHATCORE_TOKEN is set, so that `ledger()` reads the server of CHATCORE_URL."""
+    return bool(settings().chatcore_token.get_secret_value())
+
+
 def frame(rows: Iterable[Mapping[str, Any]], *, content: bool = False) -> pd.DataFrame:
     """From decisions as they are on the wire, oldest first and pinned by a hash of what they say."""
     names = [*COLUMNS, *(CONTENT if content else ())]
