@@ -35,6 +35,8 @@ from chatcore.contract import groups as g
 from chatcore.contract import messages as m
 from chatcore.contract.base import Shape
 from chatcore.errors import ChatError, Unavailable
+from chatcore.exports.service import Exports
+from chatcore.exports.store import MemoryExportStore
 from chatcore.groups.attendance import Attendance
 from chatcore.groups.members import Members
 from chatcore.groups.membership import Membership
@@ -239,13 +241,18 @@ class Household:
         identity.on_erase(self.push.erase_user)
         identity.on_sign_out(self.push.signed_out)
         attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
+        audit, self.export_store = Audit(self.audit_store, secret), MemoryExportStore()
+        self.exports = Exports(
+            store=self.export_store, audit=audit, groups=self.group_store, journal=journal, rooms=rooms,
+            rendering=rendering, identity=identity, secret=secret, clock=clock,
+        )  # fmt: skip
         self.services = Services(
             identity=identity, groups=groups, members=members, attendance=attendance, messages=messages,
             reading=reading, responses=responses, attachments=attachments,
             moderation=self.moderation.moderation, reviews=self.moderation.reviews,
-            ai_admin=AiAdmin(self.ledger, self.prompts),
+            ai_admin=AiAdmin(self.ledger, self.prompts, audit),
             suggestions=self.flows.suggestions, analysis=self.flows.analysis, search=self.search.search,
-            push=self.push,
+            push=self.push, exports=self.exports,
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:

@@ -7,6 +7,8 @@ from chatcore.ai.ledger.records import Decision, Query
 from chatcore.ai.ledger.service import Ledger
 from chatcore.ai.prompts.service import Prompts
 from chatcore.ai.prompts.versions import PromptVersion
+from chatcore.audit.chain import Deed
+from chatcore.audit.service import Audit
 from chatcore.contract import ai_admin as wire
 from chatcore.contract.people import ServerRole
 from chatcore.errors import Forbidden
@@ -16,8 +18,8 @@ LOOK_BACK: Final = timedelta(days=3_650)
 
 
 class AiAdmin:
-    def __init__(self, ledger: Ledger, prompts: Prompts):
-        self._ledger, self._prompts = ledger, prompts
+    def __init__(self, ledger: Ledger, prompts: Prompts, audit: Audit):
+        self._ledger, self._prompts, self._audit = ledger, prompts, audit
 
     async def decisions(self, caller: Caller, request: wire.ListDecisions) -> wire.Decisions:
         _require(caller, "analyst")
@@ -36,10 +38,20 @@ class AiAdmin:
         return wire.Decisions(decisions=lines, has_more=len(found) > request.limit)
 
     async def decision(self, caller: Caller, request: wire.DecisionPath) -> wire.DecisionDetail:
-        """Raises NotFound."""
+        """Raises NotFound. Who looks at content leaves a line in the audit, before it is shown."""
         _require(caller, "analyst")
         decision = await self._ledger.find(request.decision_id)
         wanted = request.include == "content" and not decision.unreadable
+        if wanted:
+            await self._audit.record(
+                Deed(
+                    caller.user_id,
+                    "decision.read",
+                    request.decision_id,
+                    datetime.now(UTC),
+                    {"group": decision.group_id},
+                )
+            )
         return wire.DecisionDetail(
             **_line(decision),
             content_gone=decision.unreadable,

@@ -4,7 +4,7 @@ A new command is a shape in `contract/`, a method of a service, and a row here. 
 no feature; connecting, health, uploads and webhooks stay hand-written in them.
 """
 
-from chatcore.api import ai, ai_admin, groups, me, media, messages, moderation, presence, push, search
+from chatcore.api import ai, ai_admin, exports, groups, me, media, messages, moderation, presence, push, search
 from chatcore.api.command import Command, Method, Rest, Services
 from chatcore.contract.base import Shape
 from chatcore.contract.failures import ServerDraining
@@ -20,6 +20,7 @@ COMMANDS: tuple[Command, ...] = (
     *search.COMMANDS,
     *moderation.COMMANDS,
     *ai_admin.COMMANDS,
+    *exports.COMMANDS,
 )
 
 EVENTS: dict[str, type[Shape]] = {

@@ -10,6 +10,7 @@ from chatcore.ai.search.service import Search
 from chatcore.ai.suggestions.service import Suggestions
 from chatcore.contract.base import Empty, Shape
 from chatcore.errors import ChatError, Conflict, Forbidden, MessageEmpty, MessageTooLong, NotFound
+from chatcore.exports.service import Exports
 from chatcore.groups.attendance import Attendance
 from chatcore.groups.members import Members
 from chatcore.groups.service import Groups
@@ -50,6 +51,7 @@ class Services:
     analysis: Analysis
     search: Search
     push: Push
+    exports: Exports
 
 
 Answer = Callable[[Services, Caller, Any], Awaitable[Shape]]

@@ -16,8 +16,12 @@ from chatcore.app.moderation import live_moderation
 from chatcore.app.push import make_push
 from chatcore.app.search import Switches, live_search
 from chatcore.app.sign_in import local_accounts, local_issuer, verifier
+from chatcore.audit.service import Audit
+from chatcore.audit.store import MongoAuditStore
 from chatcore.background import Background
 from chatcore.embedded.database import EmbeddedDatabase
+from chatcore.exports.service import Exports
+from chatcore.exports.store import MongoExportStore
 from chatcore.groups.attendance import Attendance
 from chatcore.groups.follower import Follower
 from chatcore.groups.members import Members
@@ -255,6 +259,7 @@ def compose(
         metrics=metrics,
         clock=_now,
     )
+    audit = Audit(MongoAuditStore(db), keys.audit)
     services = Services(
         identity=identity,
         groups=groups,
@@ -266,11 +271,22 @@ def compose(
         attachments=attachments,
         moderation=moderation.moderation,
         reviews=moderation.reviews,
-        ai_admin=AiAdmin(ai.ledger, ai.prompts),
+        ai_admin=AiAdmin(ai.ledger, ai.prompts, audit),
         suggestions=flows.suggestions,
         analysis=flows.analysis,
         search=search.search,
         push=push,
+        exports=Exports(
+            store=MongoExportStore(db),
+            audit=audit,
+            groups=groups_db,
+            journal=journal,
+            rooms=rooms,
+            rendering=rendering,
+            identity=identity,
+            secret=keys.ids,
+            clock=_now,
+        ),
     )
     return Core(
         settings=settings,

@@ -1,9 +1,13 @@
 """Writing the audit within the transaction of what it tells of, reading it, and checking the chain."""
 
+from collections.abc import Awaitable, Callable
+
 from chatcore.audit.chain import Deed, Fault, Head, Link, faults
 from chatcore.audit.store import AuditStore, Change
+from chatcore.errors import Conflict
 
 PAGE = 500
+ATTEMPTS = 5
 
 
 class Audit:
@@ -16,6 +20,14 @@ class Audit:
     def appended(self, deed: Deed) -> Change:
         """Put it last among the changes of a transaction: all deeds of the server meet at the end of the chain."""
         return self._store.appended(self._key, deed)
+
+    async def record(self, deed: Deed) -> None:
+        """A deed that changes nothing else, such as looking at content."""
+        await _again(lambda: self._store.append(self._key, deed))
+
+    async def together(self, deed: Deed, write: Callable[[Change], Awaitable[object]]) -> None:
+        """`write` is a transaction that includes the deed it is given; it is tried again where another was first."""
+        await _again(lambda: write(self.appended(deed)))
 
     async def newest(self, limit: int, *, before: int | None = None) -> list[Link]:
         """Newest first; `before` is exclusive."""
@@ -39,3 +51,14 @@ class Audit:
         if await self._store.window(end.n, end.n + PAGE):
             found.append(Fault(end.n + 1, "stands behind the end that was written"))
         return end, found
+
+
+async def _again(write: Callable[[], Awaitable[object]]) -> None:
+    """All deeds of the server meet at the end of the chain."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            await write()
+            return
+        except Conflict:
+            if left == 0:
+                raise

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
 
 from chatcore.audit.chain import Deed, Head, Link, next_link
 from chatcore.errors import Conflict
@@ -12,6 +13,7 @@ from chatcore.mongo import Index, translate_errors
 
 INDEXES = (Index("audit", (("n", 1),), unique=True),)
 HEAD = "audit-head"
+OVERTAKEN = "Somebody else did something at the same moment; try again"
 Document = dict[str, Any]
 Change = Callable[[Any, Sequence[Any]], Awaitable[None]]
 """As the journal's: a write in somebody else's transaction."""
@@ -22,6 +24,10 @@ class AuditStore(Protocol):
         """The deed as the next link. Conflict where somebody appended at the same moment."""
         ...
 
+    async def append(self, key: bytes, deed: Deed) -> None:
+        """The deed alone. Conflict as above."""
+        ...
+
     async def head(self) -> Head: ...
     async def window(self, after: int, up_to: int) -> list[Link]:
         """Links with `after < n <= up_to`, in order."""
@@ -30,6 +36,7 @@ class AuditStore(Protocol):
 
 class MongoAuditStore:
     def __init__(self, database: AsyncDatabase[Document]):
+        self._client = database.client
         self._links = database["audit"]
         self._meta = database["meta"]
 
@@ -37,16 +44,29 @@ class MongoAuditStore:
         async def change(session: AsyncClientSession, _: Sequence[Any]) -> None:
             found = await self._meta.find_one({"_id": HEAD}, session=session)
             link = next_link(key, _head(found), deed)
-            await self._links.insert_one(_document(link), session=session)
             fresh = {"n": link.n, "hash": link.hash}
-            if found is None:
-                await self._meta.insert_one({"_id": HEAD, **fresh}, session=session)
-                return
+            try:
+                await self._links.insert_one(_document(link), session=session)
+                if found is None:
+                    await self._meta.insert_one({"_id": HEAD, **fresh}, session=session)
+                    return
+            except DuplicateKeyError:
+                raise Conflict(OVERTAKEN) from None
             outcome = await self._meta.update_one({"_id": HEAD, "n": link.n - 1}, {"$set": fresh}, session=session)
             if outcome.matched_count == 0:
-                raise Conflict("Somebody else did something at the same moment; try again")
+                raise Conflict(OVERTAKEN)
 
         return change
+
+    @translate_errors
+    async def append(self, key: bytes, deed: Deed) -> None:
+        change = self.appended(key, deed)
+
+        async def alone(session: AsyncClientSession) -> None:
+            await change(session, ())
+
+        async with self._client.start_session() as session:
+            await session.with_transaction(alone)
 
     @translate_errors
     async def head(self) -> Head:
@@ -92,6 +112,9 @@ class MemoryAuditStore:
             self.links.append(next_link(key, await self.head(), deed))
 
         return change
+
+    async def append(self, key: bytes, deed: Deed) -> None:
+        await self.appended(key, deed)(None, ())
 
     async def head(self) -> Head:
         return Head(self.links[-1].n, self.links[-1].hash) if self.links else Head()

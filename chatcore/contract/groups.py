@@ -46,6 +46,7 @@ class GroupSettings(Shape):
     slow_mode_seconds: int = Field(default=0, ge=0, le=21_600)
     retention_days: int | None = Field(default=None, ge=1, le=36_500)
     history_for_new_members: Literal["all", "none"] = "all"
+    consent: bool = False
 
 
 class GroupSettingsChange(Shape):
@@ -55,6 +56,7 @@ class GroupSettingsChange(Shape):
     slow_mode_seconds: int | None = Field(default=None, ge=0, le=21_600)
     retention_days: int | None = Field(default=None, ge=1, le=36_500)
     history_for_new_members: Literal["all", "none"] | None = None
+    consent: bool | None = None
 
 
 class LastMessage(Shape):

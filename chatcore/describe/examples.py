@@ -37,7 +37,11 @@ BY_SHAPE: dict[tuple[str, str], object] = {
 }
 # Optional fields that an example leaves out: rare ones, and those that exclude a field it shows.
 LEFT_OUT: set[tuple[str, str]] = {
+    ("CreateExport", "since"),
+    ("CreateExport", "until"),
     ("CreateGroup", "settings"),
+    ("Export", "since"),
+    ("Export", "until"),
     ("Failure", "field"),
     ("Failure", "requestId"),
     ("Failure", "retryAfterMs"),

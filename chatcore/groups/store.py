@@ -28,6 +28,7 @@ INDEXES = (
     Index("groups", (("movedAt", 1),)),
     Index("groups", (("isActive", 1),)),
     Index("groups", (("settings.retentionDays", 1),)),
+    Index("groups", (("settings.consent", 1),)),
 )
 Document = dict[str, Any]
 
@@ -54,6 +55,10 @@ class GroupStore(Protocol):
 
     async def with_retention(self) -> list[tuple[str, int]]:
         """Groups that keep messages for some days only, and up to which log position that was seen to already."""
+        ...
+
+    async def with_consent(self) -> list[str]:
+        """Groups whose messages may be exported for research."""
         ...
 
     async def save_expired(self, group_id: str, seq: int) -> None: ...
@@ -147,6 +152,11 @@ class MongoGroupStore:
     async def with_retention(self) -> list[tuple[str, int]]:
         found = self._groups.find({"settings.retentionDays": {"$gte": 1}}, {"expiredSeq": 1})
         return [(str(row["_id"]), row.get("expiredSeq", 0)) for row in await found.to_list()]
+
+    @translate_errors
+    async def with_consent(self) -> list[str]:
+        found = await self._groups.find({"settings.consent": True}, {"isActive": 1}).to_list()
+        return [str(row["_id"]) for row in found if row["isActive"]]
 
     @translate_errors
     async def save_expired(self, group_id: str, seq: int) -> None:
@@ -387,6 +397,9 @@ class MemoryGroupStore:
     async def with_retention(self) -> list[tuple[str, int]]:
         kept = [group.id for group in self._groups.values() if group.settings.retention_days]
         return [(group_id, self._expired.get(group_id, 0)) for group_id in kept]
+
+    async def with_consent(self) -> list[str]:
+        return [group.id for group in self._groups.values() if group.settings.consent and group.is_active]
 
     async def save_expired(self, group_id: str, seq: int) -> None:
         self._expired[group_id] = max(seq, self._expired.get(group_id, 0))

@@ -242,6 +242,16 @@ export interface ChangeStatus {
   status: "online" | "away";
 }
 
+/** Without `groupIds`: every group that takes part. `days` until it can be read no more. */
+export interface CreateExport {
+  purpose: string;
+  groupIds?: string[] | null;
+  /** The last log position that the client has applied. */
+  since?: string | null;
+  until?: string | null;
+  days?: number;
+}
+
 export interface CreateGroup {
   name: string;
   description?: string;
@@ -396,6 +406,59 @@ export interface EditMessageById {
 /** A command without fields, or a reply without news. */
 export type Empty = Record<string, never>;
 
+/** `groups` take part as long as they agree, `leftOut` of those asked for did not when it was made. */
+export interface Export {
+  exportId: string;
+  purpose: string;
+  createdBy: string;
+  createdAt: string;
+  /** ISO 8601 in UTC with milliseconds. */
+  expiresAt: string;
+  /** The last log position that the client has applied. */
+  since?: string;
+  until?: string;
+  groups: number;
+  leftOut: number;
+}
+
+export interface ExportPath {
+  exportId: string;
+}
+
+/** Every id is a pseudonym, the same all through one export and of no meaning in another. `text` has no addresses, numbers or names of members; `n` counts the conversation's messages, also those that are left out. */
+export interface ExportedMessage {
+  conversation: string;
+  message: string;
+  /** Ordinal among the messages that people wrote; unread counts are differences of it. */
+  n: number;
+  sender: string;
+  type: "text" | "image" | "file";
+  text: string;
+  at: string;
+  edited: boolean;
+  /** The `_id` of the message that this one answers. */
+  replyTo?: string;
+  /** Ids of the people named after an `@`. */
+  mentions: string[];
+  /** How many people reacted with each emoji. */
+  reactions: Record<string, number>;
+  people: number;
+  moderated?: string;
+}
+
+/** `leftOut` and `redacted` count, by reason and by kind, what this page does not show. Without `next` it is the last one. */
+export interface ExportedPage {
+  export: Export;
+  messages: ExportedMessage[];
+  leftOut: Record<string, number>;
+  redacted: Record<string, number>;
+  next?: string;
+}
+
+export interface Exports {
+  exports: Export[];
+}
+
 /** `error` repeats `message`, as older clients read it. */
 export interface Failure {
   /** Stable; programs decide by it. */
@@ -528,6 +591,7 @@ export interface GroupSettings {
   slowModeSeconds: number;
   retentionDays?: number;
   historyForNewMembers: "all" | "none";
+  consent: boolean;
 }
 
 export interface GroupSettingsChange {
@@ -538,6 +602,7 @@ export interface GroupSettingsChange {
   slowModeSeconds?: number | null;
   retentionDays?: number | null;
   historyForNewMembers?: "all" | "none" | null;
+  consent?: boolean | null;
 }
 
 export interface GroupUpdated {
@@ -1145,6 +1210,13 @@ export interface ReadBy {
   /** The person's `sub` at the identity provider. */
   userId: string;
   readAt: string;
+}
+
+/** `position` is the `next` of the page before. */
+export interface ReadExport {
+  exportId: string;
+  /** `next` of the page before; without it, the first page. */
+  position?: string;
 }
 
 export interface Receipts {

@@ -149,6 +149,9 @@ async def test_content_of_a_decision_is_for_analysts_who_ask_for_it(
     assert "input" not in bare
     assert "canary-in-a-decision" in str(full["input"])
     assert bare["person"] != ana.user_id
+    operator_page = await operator.get("/admin/audit")
+    looks = [entry for entry in operator_page.body["entries"] if entry["action"] == "decision.read"]
+    assert [(entry["actor"], entry["target"]) for entry in looks] == [(analyst.user_id, decision)]
     for other in (operator, ana):
         assert (await other.rest("GET", f"/admin/decisions/{decision}")).code == "access_denied"
     assert (await analyst.rest("GET", f"/admin/decisions/{'0' * 24}")).code == "not_found"
