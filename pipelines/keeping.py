@@ -33,6 +33,10 @@ async def collect(
         for record in old:
             await artifacts.delete(record)
             await store.forget(record.run_id)
+        for record in records:
+            if record.status == "running" and now - record.started_at > ABANDONED:
+                ended = {"status": "interrupted", "reason": "nobody was there to end it"}
+                await store.save(record.model_copy(update=ended))
         await store.forget_claims(before=now - DEFAULT_KEEP)
     return old, abandoned
 

@@ -193,6 +193,17 @@ async def test_old_runs_go_but_baselines_and_the_newest_stay(tmp_path: Path) -> 
     assert [one.run_id for one in await store.recent(since=datetime(2000, 1, 1, tzinfo=UTC))] == ["r0", "r2"]
 
 
+async def test_a_run_that_nobody_ended_is_closed_after_a_day(tmp_path: Path) -> None:
+    store = JsonlRuns(tmp_path / "registry.jsonl")
+    await store.save(record("killed", "running", NOW - timedelta(days=2)))
+    await store.save(record("going", "running", NOW - timedelta(hours=2)))
+    await collect(store, tmp_path, {}, now=NOW)
+    assert [(one.run_id, one.status) for one in await store.recent(since=NOW - timedelta(days=9))] == [
+        ("going", "running"),
+        ("killed", "interrupted"),
+    ]
+
+
 def test_the_index_shows_each_job_with_its_history(tmp_path: Path) -> None:
     runs = [
         record(f"r{n}", status, NOW - timedelta(days=n), metrics=(metric("score", 0.5 + n / 10),), reason="<b>why</b>",
