@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from chatcore.lab import statistics as st
 from chatcore.lab.datasets.vocabulary import Dataset, Sample
 from chatcore.lab.evaluation import Report, Task, evaluate, labels
 from chatcore.lab.moderating.attacks import ATTACKS, Attack, attacked
-from chatcore.lab.moderating.judgements import judgements
+from chatcore.lab.moderating.judgements import judgements, truth_of
 from chatcore.lab.moderating.solver import Moderator
 from chatcore.lab.pages import Table, facts, number, preview
 
@@ -33,18 +33,18 @@ class Siege:
     def success(self) -> "st.Interval":
         """The share of all attacks that got through, over texts as clusters: one text's disguises fail together."""
         harmful = self._of("harmful")
-        return st.clustered_mean(1 - harmful["flagged"], clusters=[harmful["original"]])
+        return _share(1 - harmful["flagged"], harmful["original"])
 
     def of_family(self, family: str) -> "st.Interval":
         harmful = self._of("harmful")
         part = harmful[harmful["family"] == family]
-        return st.clustered_mean(1 - part["flagged"], clusters=[part["original"]])
+        return _share(1 - part["flagged"], part["original"])
 
     @property
     def false_alarms(self) -> "st.Interval":
         """The share of harmless texts in the same disguises that are flagged: what the defence costs."""
         harmless = self._of("harmless")
-        return st.clustered_mean(harmless["flagged"], clusters=[harmless["original"]])
+        return _share(harmless["flagged"], harmless["original"])
 
     @property
     def families(self) -> list[str]:
@@ -79,7 +79,7 @@ class Siege:
         through = self.success
         return (
             f"{through.estimate:.0%} of {through.n:,} disguised texts got through (95 % interval "
-            f"{max(0.0, through.low):.0%} to {min(1.0, through.high):.0%}), and {self.false_alarms.estimate:.0%} of "
+            f"{through.low:.0%} to {through.high:.0%}), and {self.false_alarms.estimate:.0%} of "
             f"the harmless ones in the same disguises were flagged. "
             + (f"Weakest against: {weakest}. " if weakest else "")
             + (f"Nothing got through by {', '.join(good)}." if good else "")
@@ -93,7 +93,7 @@ class Siege:
                 "harmful texts not caught even undisguised (left out)": f"{self.uncaught:,}",
                 "missing": f"{self.missing:,}"}  # fmt: skip
         shares = [("all", self.success), *((name, self.of_family(name)) for name in self.families)]
-        rows = [[name, *(number(x, digits=3) for x in (found.estimate, max(0.0, found.low), min(1.0, found.high)))]
+        rows = [[name, *(number(x, digits=3) for x in (found.estimate, found.low, found.high))]
                 for name, found in shares]  # fmt: skip
         return (
             facts("Red team", told) + Table(["got through", "share", "low", "high"], rows, frozenset({1, 2, 3})).html()
@@ -109,7 +109,8 @@ def besiege(
     harmless: int = 12,
     seed: int = 0,
 ) -> Siege:
-    """`texts` harmful ones that are caught and `harmless` ones that pass, each in every disguise."""
+    """Up to `texts` harmful ones that are caught and `harmless` ones that pass, each in every disguise."""
+    dataset = _tried(dataset, texts, harmless, seed)
     judged = judgements(_judge(dataset, solve), dataset)
     truth, flagged = judged.truth(), judged.flagged()
     bad = [one for one, known, flag in zip(dataset, truth, flagged, strict=True) if known == 1 and flag == 1]
@@ -129,6 +130,20 @@ def besiege(
         uncaught=int(((truth == 1) & (flagged == 0)).sum()),
         missing=int(trials["flagged"].isna().sum()),
     )
+
+
+def _share(events: pd.Series, texts: pd.Series) -> "st.Interval":
+    """A mean of zeros and ones by clusters; beyond 0 and 1 there is nothing."""
+    found = st.clustered_mean(events, clusters=[texts])
+    return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
+
+
+def _tried(dataset: Dataset, texts: int, harmless: int, seed: int) -> Dataset:
+    """A draw of twice or thrice as many as are wanted, since not each of them is caught, or passes."""
+    bad = dataset.where(lambda one: truth_of(one.target) == 1).take(3 * texts, seed=seed)
+    good = dataset.where(lambda one: truth_of(one.target) == 0).take(2 * harmless, seed=seed)
+    drawn = {one.id for one in (*bad, *good)}
+    return dataset.where(lambda one: one.id in drawn)
 
 
 def _judge(dataset: Dataset, solve: Moderator) -> Report:
