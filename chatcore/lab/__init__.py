@@ -16,6 +16,7 @@ from chatcore.lab.runs import Run, start
 
 if TYPE_CHECKING:
     from chatcore.lab import plots, statistics
+    from chatcore.lab.calibration import answers_of_people, calibrate, judge_beside_people, judged_rate
     from chatcore.lab.comparing import ladder, versus
     from chatcore.lab.contests import Arena, arena
     from chatcore.lab.decisions import ledger
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from chatcore.lab.moderating import moderate
     from chatcore.lab.replaying import ReplayLog, replay
     from chatcore.lab.replies import ReplySolver, changed, line_up, reply
+    from chatcore.lab.searching.corpus import needles, search_corpus
+    from chatcore.lab.searching.served import served_search
+    from chatcore.lab.searching.solving import ndcg, search
+    from chatcore.lab.searching.tuning import measure_indexes
     from chatcore.lab.versions import PromptVersion, find_version, parameters_of
 
 __all__ = [
@@ -41,7 +46,9 @@ __all__ = [
     "Sample",
     "Task",
     "Turn",
+    "answers_of_people",
     "arena",
+    "calibrate",
     "changed",
     "contains",
     "conversations",
@@ -50,16 +57,24 @@ __all__ = [
     "exact",
     "find_version",
     "judge",
+    "judge_beside_people",
+    "judged_rate",
     "labels",
     "ladder",
     "ledger",
     "line_up",
     "live_chat",
+    "measure_indexes",
     "moderate",
+    "ndcg",
+    "needles",
     "parameters_of",
     "plots",
     "replay",
     "reply",
+    "search",
+    "search_corpus",
+    "served_search",
     "start",
     "statistics",
     "versus",
@@ -70,6 +85,7 @@ _PLACES = {
     **dict.fromkeys(("Output", "Report", "Task", "contains", "evaluate", "exact", "labels"), "evaluation"),
     **dict.fromkeys(("ReplySolver", "changed", "line_up", "reply"), "replies"),
     **dict.fromkeys(("PromptVersion", "find_version", "parameters_of"), "versions"),
+    **dict.fromkeys(("answers_of_people", "calibrate", "judge_beside_people", "judged_rate"), "calibration"),
     **dict.fromkeys(("Arena", "arena"), "contests"),
     **dict.fromkeys(("Judge", "judge"), "judging"),
     "ladder": "comparing",
@@ -80,6 +96,10 @@ _PLACES = {
     "live_chat": "live",
     "moderate": "moderating",
     "replay": "replaying",
+    "measure_indexes": "searching.tuning",
+    **dict.fromkeys(("needles", "search_corpus"), "searching.corpus"),
+    **dict.fromkeys(("ndcg", "search"), "searching.solving"),
+    "served_search": "searching.served",
 }
 
 
