@@ -6,6 +6,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from chatcore.lab.statistics.estimates import Interval
+
 COLOURS = ("#2463c4", "#b3541e", "#1e7f5c", "#7b52ab")
 INK = "#1c1f24"
 
@@ -45,6 +47,22 @@ def by_slice(table: pd.DataFrame, column: str, *, unit: str = "", better: str = 
     axes.axvline(0, color=INK, lw=1)
     axes.set_yticks(range(len(ordered)), [str(value) for value in ordered[column]], fontsize=8)
     axes.set(xlabel=f"candidate minus live{', ' + unit if unit else ''}", title=f"By {column}")
+    return finished(figure)
+
+
+def intervals(found: Mapping[str, Interval], *, unit: str, least: float | None = None) -> Figure:
+    """Estimates with their intervals, one line for each name, and the bound that is asked for."""
+    figure, axes = plt.subplots(figsize=(8, 1.1 + 0.4 * len(found)))
+    for place, one in enumerate(reversed(list(found.values()))):
+        colour = COLOURS[(len(found) - 1 - place) % len(COLOURS)]
+        axes.plot([one.low, one.high], [place, place], color=colour, lw=5, alpha=0.3, solid_capstyle="round")
+        axes.plot(one.estimate, place, "o", color=colour, ms=7)
+        axes.annotate(f"{one.estimate:.2f}", (one.estimate, place), xytext=(0, 8), textcoords="offset points",
+                      ha="center", fontsize=8, color=INK)  # fmt: skip
+    if least is not None:
+        axes.axvline(least, color=INK, lw=1, ls=":")
+    axes.set_yticks(range(len(found)), list(reversed(list(found))))
+    axes.set(xlabel=unit, ylim=(-0.6, len(found) - 0.3))
     return finished(figure)
 
 
