@@ -14,7 +14,7 @@ import typer
 
 from chatcore.lab.runs import RunRecord, RunStore
 from chatcore.lab.surroundings import BadSettings, ChatError, VariableNotSet, settings
-from pipelines import looking, operating, promotion
+from pipelines import exporting, looking, operating, promotion
 from pipelines.console import (
     BAD_SPEC,
     ERROR,
@@ -41,7 +41,7 @@ from pipelines.reports.summaries import junit, markdown
 from pipelines.runner import RegistryLost, Runner
 from pipelines.specs import JOBS, BadSpec, Planned, find_specs, locate
 
-__all__ = ["looking", "main", "operating", "promotion"]
+__all__ = ["exporting", "looking", "main", "operating", "promotion"]
 
 
 def main() -> None:

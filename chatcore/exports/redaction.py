@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 LEAST_NAME: Final = 2
+_BETWEEN: Final = re.compile(r"[\s._-]+")
 _PATTERNS: Final = (
     ("url", re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)),
     ("email", re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+")),
@@ -24,7 +25,7 @@ class Redactor:
     """Of one group: `names` are all the names of all who write there or belong there."""
 
     def __init__(self, names: Iterable[str]):
-        words = {part for name in names for part in (name, *name.split()) if len(part) >= LEAST_NAME}
+        words = {part for name in names for part in (name, *_BETWEEN.split(name)) if len(part) >= LEAST_NAME}
         longest_first = sorted(words, key=lambda word: (-len(word), word))
         self._names = (
             re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE) if words else None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from chatcore.lab.contests import Arena, arena
     from chatcore.lab.decisions import ledger
     from chatcore.lab.evaluation import Output, Report, Task, contains, evaluate, exact, labels
+    from chatcore.lab.exporting import export
     from chatcore.lab.judging import Judge, judge
     from chatcore.lab.live import LiveChat, live_chat
     from chatcore.lab.moderating import moderate
@@ -55,6 +56,7 @@ __all__ = [
     "dataset",
     "evaluate",
     "exact",
+    "export",
     "find_version",
     "judge",
     "judge_beside_people",
@@ -91,6 +93,7 @@ _PLACES = {
     "ladder": "comparing",
     "versus": "comparing",
     "LiveChat": "live",
+    "export": "exporting",
     "ledger": "decisions",
     "ReplayLog": "replaying",
     "live_chat": "live",

@@ -79,7 +79,7 @@ def ledger(
     ends = until or datetime.now(UTC) + timedelta(seconds=1)
     given = {"feature": feature, "prompt": prompt, "mode": mode, "groupId": group}
     asked = Asked(_moment(since, ends), ends, {name: one for name, one in given.items() if one}, limit, content)
-    url, token = _door(chat)
+    url, token = door(chat)
     try:
         rows, more = run_apart(_read(url, token, asked))
     except LinkLost as lost:
@@ -115,7 +115,7 @@ def pinned(name: str, rows: pd.DataFrame) -> str:
     return f"{name}@sha256:{digest.hexdigest()[:12]}"
 
 
-def _door(chat: LiveChat | None) -> tuple[str, str]:
+def door(chat: LiveChat | None) -> tuple[str, str]:
     if chat is not None:
         return chat.url, chat.token_of("analyst")
     ours = settings()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatcore.lab.datasets import own, public
+from chatcore.lab.datasets import exported, own, public
 from chatcore.lab.datasets.vocabulary import Dataset, DatasetChanged, Sample, Turn
 from chatcore.settings import load_settings
 
@@ -40,15 +40,25 @@ class NoSuchDataset(Exception):
 def dataset(name: str, *, folder: Path | None = None) -> Dataset:
     """By name, or pinned as `name@sha256:9c1e...`. Raises NoSuchDataset, DataAbsent or DatasetChanged.
 
-    `moderation`, `replies` and `search` alone mean our own small ones. `folder` stands in for CHATCORE_DATA_DIR.
+    `moderation`, `replies` and `search` alone mean our own small ones, `export:FOLDER` the replies in an export.
+    `folder` stands in for CHATCORE_DATA_DIR. Raises NoExport or ExportExpired for an export.
     """
-    plain, _, pin = name.partition("@")
+    plain, _, pin = name.partition("@sha256:") if name.startswith(exported.PREFIX) else name.partition("@")
+    if name.startswith(exported.PREFIX):
+        return _pinned(exported.replies(_folder(plain)), pin and f"sha256:{pin}")
     reader = DATASETS.get(SHORT.get(plain, plain))
     if reader is None:
         raise NoSuchDataset(_unknown(plain, [*DATASETS, *SHORT]))
-    found = reader(folder or load_settings().chatcore_data_dir)
+    return _pinned(reader(folder or load_settings().chatcore_data_dir), pin)
+
+
+def _folder(name: str) -> Path:
+    return Path(name.removeprefix(exported.PREFIX)).expanduser()
+
+
+def _pinned(found: Dataset, pin: str) -> Dataset:
     if pin and not (len(pin) >= len("sha256:") + 4 and found.version.startswith(pin)):
-        raise DatasetChanged(f"{plain} is now {found.version[:19]}, and was pinned to {pin}: its samples changed")
+        raise DatasetChanged(f"{found.name} is now {found.version[:19]}, and was pinned to {pin}: its samples changed")
     return found
 
 
@@ -59,12 +69,15 @@ def conversations(name: str = "small/talks", *, limit: int | None = None, folder
     """
     import pandas as pd  # noqa: PLC0415 - it takes a second to load
 
+    if name.startswith(exported.PREFIX):
+        rows = exported.table(_folder(name))
+        return rows[rows["conversation"].isin(rows["conversation"].unique()[:limit])].reset_index(drop=True)
     reader = TALKS.get(name)
     if reader is None:
         raise NoSuchDataset(_unknown(name, list(TALKS)))
     talks = dict(list(reader(folder or load_settings().chatcore_data_dir).items())[:limit])
-    rows = [row for key, turns in talks.items() for row in _rows(key, turns)]
-    table = pd.DataFrame(rows, columns=["conversation", "seq", "sender", "text", "at"])
+    told = [row for key, turns in talks.items() for row in _rows(key, turns)]
+    table = pd.DataFrame(told, columns=["conversation", "seq", "sender", "text", "at"])
     version = Dataset(name, tuple(Sample(key, turns) for key, turns in talks.items())).pinned
     table.attrs["dataset"] = version
     return table
