@@ -94,7 +94,7 @@ def payload(told: str, record: RunRecord) -> dict[str, object]:
         "run": record.run_id,
         "status": record.status,
         "reason": record.reason if record.status in ("passed", "failed", "inconclusive", "timeout") else record.status,
-        "report": f"{record.location}/report.html",
+        "report": f"{record.location}/report.html" if record.location else "",
         "at": record.started_at.isoformat(),
     }
 

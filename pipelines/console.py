@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -28,8 +29,9 @@ SMALL = "small"  # matrix key of runs with the notebook's own parameters
 app = typer.Typer(
     help="Evaluation jobs: notebooks with gates, reports and a registry.", no_args_is_help=True, add_completion=False
 )
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+WIDTH = shutil.get_terminal_size(fallback=(160, 50)).columns  # tables of a log file are not squeezed into 80
+out = Console(soft_wrap=True, width=WIDTH)
+err = Console(stderr=True, soft_wrap=True, width=WIDTH)
 
 Jobs = Annotated[Path, typer.Option("--jobs", help="folder of the specs")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]

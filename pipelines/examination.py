@@ -43,6 +43,19 @@ def examine(jobs: Path, runs: Path) -> Iterator[tuple[bool, str]]:
     yield free > FREE_BYTES, f"disk: {free / 1e9:.1f} GB free"
 
 
+def examine_cluster(address: str, tls: Path | None) -> tuple[bool, str]:
+    """Whether jobs with `executor: dask` could be sent, as far as this machine can tell."""
+    if find_spec("distributed") is None:
+        return False, f"cluster {address}: install chatcore[cluster]"
+    from pipelines.executors.cluster import security_of  # noqa: PLC0415 - an extra
+
+    try:
+        security_of(address, tls)
+    except BadSpec as bad:
+        return False, f"cluster {'; '.join(bad.problems)}"
+    return True, f"cluster {address}"
+
+
 def _writable(folder: Path) -> tuple[bool, str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)

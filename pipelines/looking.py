@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from chatcore.lab.pages import number
 from chatcore.lab.runs import RunRecord, RunStore
@@ -84,9 +84,13 @@ def open_report(name: str) -> None:
 
 @app.command()
 def tail(name: str, lines: int = 40) -> None:
-    """The end of what a run's process wrote."""
+    """The end of what a run's process wrote, also while it runs."""
     record = find_run(name)
-    content = asyncio.run(artifacts.read(record, LOG)) if LOG in record.artifacts else b""
+    if record.status == "running":
+        found = sorted(settings().chatcore_runs.glob(f".{record.run_id}.attempt*/{LOG}"))
+        content = found[-1].read_bytes() if found else b""
+    else:
+        content = asyncio.run(artifacts.read(record, LOG)) if LOG in record.artifacts else b""
     text = content.decode("utf-8", errors="replace")
     out.print("\n".join(text.splitlines()[-lines:]) or "(nothing was written)", markup=False, highlight=False)
 
@@ -124,7 +128,16 @@ def history(job: Annotated[str, typer.Argument()] = "", days: int = 30, as_json:
     if as_json:
         print_json([as_json_row(record) for record in records])
         return
-    table = Table("run", "status", "started", "took", "matrix", "why", box=None, pad_edge=False)
+    table = Table(
+        Column("run", no_wrap=True),
+        Column("status", no_wrap=True),
+        "started",
+        "took",
+        "matrix",
+        "why",
+        box=None,
+        pad_edge=False,
+    )
     for one in records:
         took = "" if one.seconds is None else f"{one.seconds:.1f} s"
         why = "" if one.status == "passed" else one.reason

@@ -24,7 +24,7 @@ from pipelines.console import (
     send_alert,
     with_store,
 )
-from pipelines.examination import examine
+from pipelines.examination import examine, examine_cluster
 from pipelines.forms import FORMS
 from pipelines.keeping import collect
 from pipelines.progress import say_result
@@ -156,6 +156,8 @@ def doctor(jobs: Jobs = JOBS) -> None:
     """Is everything there that runs need?"""
     findings = list(examine(jobs, settings().chatcore_runs))
     findings.append(_examine_registry())
+    if address := settings().pipelines_cluster:
+        findings.append(examine_cluster(address, settings().pipelines_tls_dir))
     for good, what in findings:
         out.print(f"[{'green' if good else 'red'}]{'ok' if good else 'no'}[/]  {escape(what)}", highlight=False)
     if not all(good for good, _ in findings):

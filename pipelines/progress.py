@@ -57,4 +57,5 @@ def say_result(console: Console, record: RunRecord) -> None:
         console.print(f"  {record.reason}", markup=False, highlight=False)
     for one in record.gates.judged:
         console.print(f"  {one.state:>12}  {one.sentence}", markup=False, highlight=False)
-    console.print(f"  report: {record.location}/report.html", markup=False, highlight=False)
+    if record.location:
+        console.print(f"  report: {record.location}/report.html", markup=False, highlight=False)

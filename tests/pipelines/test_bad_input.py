@@ -92,6 +92,20 @@ def test_bad_input_ends_with_its_exit_code_and_says_what_to_do(tmp_path: Path, c
     assert carriers(started) == []
 
 
+def test_the_doctor_names_a_cluster_that_is_not_safe(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINES_CLUSTER", "tcp://10.0.0.7:8786")
+    code, said = command("doctor")
+    assert (code, "by tls:// only" in said) == (2, True), said
+
+
+def test_a_worker_and_a_scheduler_begin_nowhere_without_certificates(command: Command) -> None:
+    for name in ("worker", "scheduler"):
+        code, said = command(name, "tls://10.0.0.7:8786")
+        assert (code, "PIPELINES_TLS_DIR" in said) == (3, True), said
+        code, said = command(name)
+        assert (code, "which cluster?" in said) == (3, True), said
+
+
 def test_a_fault_of_ours_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Python ends with 1 after an exception, and 1 says that a gate failed."""
 
@@ -120,7 +134,7 @@ def test_a_full_disk_ends_with_2_and_says_what_to_do(tmp_path: Path) -> None:
     assert "no room" in done.stdout
     assert "let CHATCORE_RUNS name a folder" in done.stdout
     (record,) = registered(tmp_path)
-    assert (record["status"], carriers({record["run_id"]})) == ("error", [])
+    assert (record["status"], record["location"] in done.stdout, carriers({record["run_id"]})) == ("error", True, [])
 
 
 def test_a_registry_on_a_full_disk_loses_no_line_and_says_so(tmp_path: Path) -> None:
