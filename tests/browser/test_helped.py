@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,8 +32,8 @@ def thinking(tmp_path_factory: pytest.TempPathFactory, libraries: None) -> Itera
     running.stop()
 
 
-def boss_of(visit: Visit, server: KillableServer) -> Visitor:
-    boss = visit(url=server.url)
+def boss_of(visit: Visit, server: KillableServer, **options: Any) -> Visitor:
+    boss = visit(url=server.url, **options)
     boss.arrives()
     boss.page.get_by_role("tab", name="Account").click()
     boss.page.get_by_label("Name").fill("boss")
@@ -274,3 +275,32 @@ def test_a_groups_limits_of_moderation_are_set_and_kept(visit: Visit, thinking: 
     expect(visitor.page.locator(".dialog")).to_have_count(0)
     kept = api.ask("GET", f"/groups/{group_id}", token=api.token(ana))["settings"]["moderationLimits"]
     assert kept == {"toxic": {"block": 0.5}, "illicit": {"flag": 0.3}}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_the_pages_of_roles(
+    visit: Visit, thinking: KillableServer, axe: Path, scheme: str
+) -> None:
+    boss = boss_of(visit, thinking, axe=axe, color_scheme=scheme)
+    boss.page.get_by_role("link", name="Operations").click()
+    expect(boss.page.locator(".plot")).to_have_count(8, timeout=20_000)
+    expect(boss.page.get_by_role("region", name="Prompt versions")).to_be_visible()
+    found = {"operations": boss.accessibility_violations()}
+    boss.page.get_by_role("button", name="Text:").first.click()
+    expect(boss.page.locator(".code")).to_contain_text("function")
+    found["text"] = boss.accessibility_violations()
+    boss.page.keyboard.press("Escape")
+    boss.page.get_by_role("link", name="Reviews").click()
+    expect(boss.page.get_by_role("tab", name="Audit")).to_be_visible()
+    found["reviews"] = boss.accessibility_violations()
+    boss.page.get_by_role("tab", name="Audit").click()
+    found["audit"] = boss.accessibility_violations()
+    ana = unique("ana")
+    group_id = Api(thinking.url).group(ana)
+    visitor = visit(ana, url=thinking.url, axe=axe, color_scheme=scheme)
+    visitor.opens(group_id)
+    visitor.page.get_by_role("button", name="Members and details").click()
+    visitor.page.get_by_role("button", name="Moderation limits").click()
+    expect(visitor.page.locator(".limits")).to_be_visible()
+    found["limits"] = visitor.accessibility_violations()
+    assert found == {place: [] for place in found}

@@ -17,8 +17,8 @@ export function LimitsDialog({ group, onClose }) {
     event.preventDefault();
     if (await tried(updateGroup(group, { settings: { moderationLimits: limitsIn(new FormData(event.target), kept) } }))) onClose();
   };
-  return html`<${Dialog} title="Moderation limits" wide onClose=${onClose}><form onSubmit=${submit}>
-    <p class="small muted">From which score, 0 to 1, a message is flagged for reviewers, masked, or refused. Empty: the server's own limit. A limit here can only be stricter than that.</p>
+  return html`<${Dialog} title="Moderation limits" onClose=${onClose}><form onSubmit=${submit}>
+    <p class="small muted above">From which score, 0 to 1, a message is flagged for reviewers, masked, or refused. Empty: the server's own limit. A limit here can only be stricter than that.</p>
     <div class="scroller" tabindex="0" role="region" aria-label="Limits"><table class="limits"><thead><tr><th>Category</th>${STEPS.map(([, label]) => html`<th>${label}</th>`)}</tr></thead>
       <tbody>${CATEGORIES.map(([id, label]) => html`<tr><th scope="row">${label}</th>${STEPS.map(([step, word]) => html`<td>
         <input name=${`${id} ${step}`} type="number" min="0" max="1" step="0.01" inputmode="decimal" placeholder="–" aria-label=${`${label}, ${word.toLowerCase()}`} value=${kept[id]?.[step] ?? ""} /></td>`)}</tr>`)}</tbody></table></div>

@@ -48,7 +48,7 @@ export function Operations() {
   return html`
     <main class="page" aria-label="Operations">
       <header class="page-top"><${IconButton} class="only-narrow" icon="back" label="Back to the conversations" onClick=${() => go("/")} /><h2>Operations</h2>
-        ${latest && html`<span class="muted small">Process ${latest.process}, version ${latest.version}</span>`}</header>
+        ${latest && html`<span class="muted small only-wide">Process ${latest.process}, version ${latest.version}</span>`}</header>
       <div class="page-body wide">
         ${failure.value && html`<p class="failure" role="alert">${failure.value}</p>`}
         ${!latest && !failure.value && html`<div class="centred"><${Spinner} label="Measuring" /></div>`}

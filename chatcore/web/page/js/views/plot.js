@@ -10,7 +10,7 @@ export function Plot({ title, of, points, unit = "", digits }) {
   const newest = values.at(-1) ?? 0;
   const top = Math.max(...values, digits === 0 ? 1 : 0.1) * 1.15;
   const words = (value) => `${value.toLocaleString(undefined, { maximumFractionDigits: digits, minimumFractionDigits: digits })}${unit ? ` ${unit}` : ""}`;
-  const step = WIDTH / Math.max(1, 59, values.length - 1);
+  const step = WIDTH / Math.max(29, values.length - 1);
   const from = WIDTH - (values.length - 1) * step;
   const line = values.map((value, index) => `${(from + index * step).toFixed(1)},${(HEIGHT - (value / top) * HEIGHT).toFixed(1)}`);
   return html`<figure class="plot">
@@ -18,5 +18,5 @@ export function Plot({ title, of, points, unit = "", digits }) {
     <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label=${`${title}: now ${words(newest)}, at most ${words(Math.max(...values))}`}>
       <line x1="0" x2=${WIDTH} y1=${HEIGHT / 2} y2=${HEIGHT / 2} class="grid" /><line x1="0" x2=${WIDTH} y1=${HEIGHT - 0.5} y2=${HEIGHT - 0.5} class="grid" />
       <polygon class="area" points=${`${from.toFixed(1)},${HEIGHT} ${line.join(" ")} ${WIDTH},${HEIGHT}`} /><polyline class="curve" points=${line.join(" ")} />
-    </svg></figure>`;
+    </svg><small class="muted">at most ${words(Math.max(...values))}</small></figure>`;
 }

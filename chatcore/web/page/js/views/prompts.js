@@ -38,7 +38,7 @@ export function Prompts() {
       ${operates && html`<button type="button" class="button small" onClick=${() => { dialog.value = { what: "draft" }; }}><${Icon} name="plus" size=${16} />New draft</button>`}</div>
     ${failure.value && html`<p class="failure" role="alert">${failure.value}</p>`}
     ${list.value?.length > 0 && html`<div class="scroller" tabindex="0" role="region" aria-label="Prompt versions"><table><thead><tr><th>Function</th><th>Version</th><th>State</th><th class="number">Share</th><th>Origin</th><th><span class="hidden">What to do</span></th></tr></thead>
-      <tbody>${list.value.map((one) => html`<${Line} key=${one.versionId} one=${one} operates=${operates} open=${(what) => { dialog.value = { what, one }; }} move=${move} />`)}</tbody></table></div>`}
+      <tbody>${list.value.map((one) => html`<${Line} key=${one.versionId} one=${one} moves=${operates ? movesOf(one, list.value) : []} open=${(what) => { dialog.value = { what, one }; }} move=${move} />`)}</tbody></table></div>`}
     ${list.value?.length === 0 && html`<p class="muted">None yet.</p>`}
     ${chosen?.what === "text" && html`<${TextDialog} one=${chosen.one} onClose=${close} />`}
     ${chosen?.what === "draft" && html`<${DraftDialog} functions=${[...new Set(list.value.map((one) => one.function))]} onDone=${load} onClose=${close} />`}
@@ -48,12 +48,14 @@ export function Prompts() {
   </section>`;
 }
 
+/** Nothing can take the place of a live version that is the only one of its function. */
+const movesOf = (one, all) => MOVES[one.state].filter((to) => to !== "rollback" || one.state !== "live" || all.some((other) => other.function === one.function && other !== one));
+
 /** What one may do stands in the row: a menu would be cut off where the table scrolls. */
-function Line({ one, operates, open, move }) {
-  const moves = operates ? MOVES[one.state] : [];
+function Line({ one, moves, open, move }) {
   return html`<tr><td>${one.function}</td><td><code>${hashOf(one.versionId)}</code></td><td><span class=${`fact state-${one.state}`}>${one.state}</span></td>
     <td class="number">${one.share ? `${Math.round(one.share * 100)} %` : ""}</td><td>${one.origin}</td>
-    <td class="row-moves">${moves.map((to) => html`<button type="button" class=${`button small ${to === "rollback" ? "bad" : ""}`} aria-label=${`${WORDS[to]}: ${nameOf(one)}`} onClick=${() => (to === "shadow" ? move(one, to) : open(to))}>${WORDS[to]}</button>`)}
+    <td class="row-moves">${moves.map((to) => html`<button type="button" class="button small" aria-label=${`${WORDS[to]}: ${nameOf(one)}`} onClick=${() => (to === "shadow" ? move(one, to) : open(to))}>${WORDS[to]}</button>`)}
       <button type="button" class="button small" aria-label=${`Text: ${nameOf(one)}`} onClick=${() => open("text")}>Text</button></td></tr>`;
 }
 
