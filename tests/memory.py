@@ -192,9 +192,11 @@ class Household:
             store=self.moderation_store, scene=self.moderated, changes=changes, models=self.models,
             prompts=self.prompts, ledger=self.ledger, audit=Audit(self.audit_store, secret), vault=self.vault,
             fanout=fanout, metrics=self.metrics, clock=clock, secret=secret, policy=self._policy, first=self._first,
-            sample_share=self._sample_share, retention_days=retention_days,
+            sample_share=self._sample_share, retention_days=retention_days, background=self.background,
         )  # fmt: skip
         groups.door = self.moderation.door
+        if self.moderation.names is not None:
+            identity.admits_name = self.moderation.names.admits
         groups.on_erase(self.moderation_store.erase_group)
         identity.on_erase(self.moderation_store.erase_user)
         messages = Messages(

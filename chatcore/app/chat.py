@@ -134,6 +134,7 @@ def compose(
         vault=vault,
         fanout=fanout,
         metrics=metrics,
+        background=background,
         clock=_now,
     )
     messages = Messages(

@@ -25,6 +25,7 @@ from chatcore.metrics import Metrics
 from chatcore.moderation.door import Door, GuardedDoor, OpenDoor
 from chatcore.moderation.judge import Judge
 from chatcore.moderation.later import Later
+from chatcore.moderation.names import GuardedNames
 from chatcore.moderation.records import Mode
 from chatcore.moderation.replaying import ModerationReplay
 from chatcore.moderation.reviews import Reviews
@@ -53,6 +54,7 @@ class ModerationParts:
     sanctions: Sanctions
     changes: Changes
     replay: ModerationReplay
+    names: GuardedNames | None
     enabled: bool
 
     def start_chores(self, background: Background) -> None:
@@ -78,6 +80,7 @@ def live_moderation(
     vault: Vault,
     fanout: Fanout,
     metrics: Metrics,
+    background: Background,
     clock: Clock,
 ) -> ModerationParts:
     """On the database, as the settings say. Groups get their door, and what is kept goes with groups and people."""
@@ -106,6 +109,7 @@ def live_moderation(
         vault=vault,
         fanout=fanout,
         metrics=metrics,
+        background=background,
         clock=clock,
         secret=keys.ids,
         policy=settings.moderation_policy,
@@ -115,6 +119,8 @@ def live_moderation(
         retention_days=settings.deleted_retention_days,
     )
     groups.door = parts.door
+    if parts.names is not None:
+        identity.admits_name = parts.names.admits
     ai.replay.use("moderation", parts.replay)
     groups.on_erase(store.erase_group)
     identity.on_erase(store.erase_user)
@@ -133,6 +139,7 @@ def compose_moderation(
     vault: Vault,
     fanout: Fanout,
     metrics: Metrics,
+    background: Background,
     clock: Callable[[], datetime],
     secret: bytes,
     policy: Mode,
@@ -170,4 +177,5 @@ def compose_moderation(
         clock=clock,
     )
     replay = ModerationReplay(judge=judge, scene=scene, store=store, sanctions=sanctions)
-    return ModerationParts(door, moderation, reviews, later, first, sanctions, changes, replay, not disabled)
+    names = None if disabled or policy == "off" else GuardedNames(judge, metrics, background.spawn)
+    return ModerationParts(door, moderation, reviews, later, first, sanctions, changes, replay, names, not disabled)

@@ -30,6 +30,7 @@ from chatcore.identity.tokens import TokenVerifier
 from chatcore.ports import Caller, Fanout
 
 EXPIRY_SWEEP_SECONDS: Final = 1.0
+SHOWN_NAMES: Final = ("name", "first_name", "last_name", "username")
 
 Eraser = Callable[[str], Awaitable[object]]
 SignOut = Callable[[str, str | None], Awaitable[object]]
@@ -77,7 +78,10 @@ class Authenticated:
 
 
 class Identity:
-    """A connection is known here from `authenticate` with its id until `closed`, which must be told in every case."""
+    """A connection is known here from `authenticate` with its id until `closed`, which must be told in every case.
+
+    `admits_name` says of a user's id and a name whether others may see it; a name that they may not is not taken over.
+    """
 
     def __init__(
         self,
@@ -102,6 +106,7 @@ class Identity:
         self._erasers: list[Eraser] = []
         self._exporters: list[Exporter] = []
         self._sign_outs: list[SignOut] = []
+        self.admits_name: Callable[[str, str], bool] = lambda user_id, name: True
 
     async def start(self) -> None:
         """Read what is revoked. Before this nobody must be let in."""
@@ -259,7 +264,7 @@ class Identity:
         """What an issuer says now about a person who is known here; nothing for one who is not."""
         user = await self.directory.find(user_id)
         if user is not None and not user.is_erased:
-            await self._save_if_changed(user, _merged(user.profile, profile))
+            await self._save_if_changed(user, profile)
 
     # --- inside
 
@@ -278,21 +283,31 @@ class Identity:
     async def _sync(self, claims: Claims) -> UserRecord:
         user = await self.directory.find(claims.sub)
         if user is not None:
-            if user.is_erased:
-                return user
-            return await self._save_if_changed(user, _merged(user.profile, claims.profile))
+            return user if user.is_erased else await self._save_if_changed(user, claims.profile)
         now = self._moment()
-        await self._profiles.do(UserRecord(claims.sub, claims.profile, created_at=now, updated_at=now))
+        fresh = UserRecord(claims.sub, self._admitted(claims.sub, claims.profile), created_at=now, updated_at=now)
+        await self._profiles.do(fresh)
         # Read back: another process, or another device of the same person, may have been first.
-        return await self.directory.find(claims.sub) or UserRecord(claims.sub, claims.profile, now, now)
+        return await self.directory.find(claims.sub) or fresh
 
-    async def _save_if_changed(self, user: UserRecord, profile: Profile) -> UserRecord:
+    async def _save_if_changed(self, user: UserRecord, said: Profile) -> UserRecord:
+        if _merged(user.profile, said) == user.profile:
+            return user
+        profile = _merged(user.profile, self._admitted(user.user_id, said))
         if profile == user.profile:
             return user
         changed = replace(user, profile=profile, updated_at=self._moment())
         await self._profiles.do(changed)
         self.directory.remember(changed)
         return changed
+
+    def _admitted(self, user_id: str, said: Profile) -> Profile:
+        """Without the names that must not be shown. First and last name are looked at together too."""
+        if said.first_name and said.last_name and not self.admits_name(user_id, f"{said.first_name} {said.last_name}"):
+            said = replace(said, first_name="", last_name="")
+        names = {name: getattr(said, name) for name in SHOWN_NAMES}
+        refused = [name for name, text in names.items() if text and not self.admits_name(user_id, text)]
+        return replace(said, **dict.fromkeys(refused, "")) if refused else said
 
     async def _save_profiles(self, batch: Sequence[UserRecord]) -> Sequence[None]:
         latest = {user.user_id: user for user in batch}
