@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,20 @@ def end_family(pid: int | None, run_id: str) -> int:
             ended.add(process.pid)
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(family, timeout=3)
+        psutil.wait_procs([process for process in family if process.pid != pid], timeout=3)
+        _until_dead(pid)
     return len(ended - {pid})
+
+
+def _until_dead(pid: int | None) -> None:
+    """Leaves its exit status to whoever started it: waiting for it here would take that away."""
+    for _ in range(150):
+        try:
+            if pid is None or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return
+        except psutil.NoSuchProcess:
+            return
+        time.sleep(0.02)
 
 
 def _family(pid: int | None, run_id: str) -> list[psutil.Process]:

@@ -157,6 +157,7 @@ async def test_a_service_told_to_stop_ends_its_runs_and_gives_them_up(tmp_path: 
     assert await asyncio.to_thread(first.wait, 30) == 130
     (record,) = await store.recent(since=LONG_AGO)
     assert (record.status, carriers({record.run_id})) == ("interrupted", [])
+    assert "Unknown child process" not in on_file.said()
     assert await store.abandoned(since=LONG_AGO) == [("holds-on", record.scheduled_at, "")]
     assert await asyncio.to_thread(on_file.start("--once").wait, 60) == 0  # without waiting for a lease
     assert [one.status for one in await store.recent(since=LONG_AGO)] == ["passed", "interrupted"]
