@@ -1,22 +1,25 @@
 """The real server with recorded conversations in it, one group each: what search and ask do for real people."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pandas as pd
 
 from chatcore.ai.search.store import MongoSearchStore
+from chatcore.contract.base import Shape
+from chatcore.contract.search import Answered, SearchResult, SearchResults
 from chatcore.errors import NotFound
 from chatcore.lab import statistics as st
 from chatcore.lab.datasets.vocabulary import Dataset, Sample
 from chatcore.lab.live import LiveChat, Person
 from chatcore.lab.pages import facts
 
+S = TypeVar("S", bound=Shape)
 SETTLE_SECONDS: Final = 90.0
 PAUSE_SECONDS: Final = 0.2
-FAR: Final = 100_000  # log positions; no recorded group is that long
+FAR: Final = 5_000  # log positions; no recorded group is that long
 MOST: Final = 50
 LETTERS: Final = 4  # of a word that says something
 
@@ -122,15 +125,21 @@ class ServedSearch:
 
     # --- what people do
 
-    def searches(self, who: Person, query: str, group: str | None = None, limit: int = 10) -> list[dict[str, Any]]:
+    def searches(self, who: Person, query: str, group: str | None = None, limit: int = 10) -> list[SearchResult]:
         """Results as the server gives them, once every group is in its memory."""
         place = {"groupId": self.groups[group]} if group else {}
         while True:
-            found = who.command("search_messages", query=query, limit=limit, **place)
-            if not found["incomplete"]:
-                results: list[dict[str, Any]] = found["results"]
-                return results
+            found = self._post(SearchResults, who, "search", {"query": query, "limit": limit, **place})
+            if not found.incomplete:
+                return found.results
             time.sleep(PAUSE_SECONDS)
+
+    def _asks_group(self, who: Person, question: str, group: str) -> Answered:
+        return self._post(Answered, who, "ask", {"question": question, "groupId": self.groups[group]})
+
+    def _post(self, shape: type[S], who: Person, path: str, body: dict[str, Any]) -> S:
+        answer: S = self.chat.run(who.client.rest.post(shape, f"/api/ai/{path}", body))
+        return answer
 
     def asks(self, questions: Dataset) -> AskReport:
         """Every question in its own group, then in the next one, which knows nothing about it."""
@@ -143,16 +152,16 @@ class ServedSearch:
         return AskReport(pd.DataFrame(at_home), pd.DataFrame(elsewhere))
 
     def _asked(self, sample: Sample, group: str) -> dict[str, Any]:
-        told = self.owners[group].command("ask_group", question=sample.text, groupId=self.groups[group])
-        cited: list[str] = told["citations"]
+        told = self._asks_group(self.owners[group], sample.text, group)
+        cited = told.citations
         right = {self._ids[sample.target["conversation"], seq] for seq in sample.target["seqs"]}
         return {
             "sample": sample.id, "conversation": sample.target["conversation"], **sample.slices,
             "question": sample.text,
-            "answer": told["answer"], "answered": told["answered"], "right": bool(right & set(cited)),
+            "answer": told.answer, "answered": told.answered, "right": bool(right & set(cited)),
             "cited": len(cited), "foreign": sum(self._group_of.get(one) != group for one in cited),
-            "grounded": grounded(told["answer"], [self._texts.get(one, "") for one in cited]),
-            "degraded": told["degraded"],
+            "grounded": grounded(told.answer, [self._texts.get(one, "") for one in cited]),
+            "degraded": told.degraded,
         }  # fmt: skip
 
     def _known(self, questions: Dataset) -> Iterator[Sample]:
@@ -170,12 +179,11 @@ class ServedSearch:
             owner.command("edit_message", groupId=self.groups[name], messageId=first, content=fresh)
             owner.command("delete_message", groupId=self.groups[name], messageId=second)
             edited, deleted = edited + 1, deleted + 1
-            was = [one for one in self.searches(owner, self._texts[first], name, MOST) if one["messageId"] == first]
-            old += any(one["content"] != fresh for one in was)
-            missed += not any(one["messageId"] == first for one in self.searches(owner, fresh, name))
-            gone += any(one["messageId"] == second for one in self.searches(owner, self._texts[second], name, MOST))
-            told = owner.command("ask_group", question=self._texts[second], groupId=self.groups[name])
-            by_meaning += second in told["citations"]
+            was = [one for one in self.searches(owner, self._texts[first], name, MOST) if one.message_id == first]
+            old += any(one.content != fresh for one in was)
+            missed += not any(one.message_id == first for one in self.searches(owner, fresh, name))
+            gone += any(one.message_id == second for one in self.searches(owner, self._texts[second], name, MOST))
+            by_meaning += second in self._asks_group(owner, self._texts[second], name).citations
         return Freshness(edited, deleted, old, missed, gone, by_meaning)
 
     def isolation(self, questions: Dataset, people: int = 6) -> Isolation:
@@ -186,17 +194,17 @@ class ServedSearch:
             for sample in self._known(questions):
                 results = self.searches(owner, sample.text, limit=MOST)
                 searches, hits = searches + 1, hits + len(results)
-                foreign += sum(one["groupId"] != self.groups[name] for one in results)
+                foreign += sum(one.group_id != self.groups[name] for one in results)
             others = names[(place + 1) % len(names)]
-            for event, words in (("search_messages", "query"), ("ask_group", "question")):
+            for knock in (self.searches, self._asks_group):
                 knocked += 1
-                let_in += self._is_let_in(owner, event, **{words: "hello", "groupId": self.groups[others]})
+                let_in += self._is_let_in(knock, owner, others)
         return Isolation(searches, hits, foreign, knocked, let_in)
 
     @staticmethod
-    def _is_let_in(who: Person, event: str, **fields: Any) -> bool:
+    def _is_let_in(knock: Callable[[Person, str, str], object], who: Person, group: str) -> bool:
         try:
-            who.command(event, **fields)
+            knock(who, "hello", group)
         except NotFound:
             return False
         return True
