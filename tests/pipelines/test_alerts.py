@@ -42,8 +42,13 @@ def receiver() -> Iterator[tuple[str, list[tuple[bytes, dict[str, str]]]]]:
                 )
             )
             broken = self.path == "/broken" or (self.path == "/flaky" and len(kept) < 2)
-            self.send_response(500 if broken else 307 if self.path == "/moved" else 204)
+            self.send_response(500 if broken else 302 if self.path == "/moved" else 204)
             self.send_header("Location", "/hook")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            kept.append((b"sent on", {}))
+            self.send_response(204)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
