@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chatcore.lab.datasets import exported
 from chatcore.lab.runs import RunRecord
 from chatcore.lab.runs.store import INDEXES, JsonlRuns, MongoRuns
 from chatcore.mongo import Mongo, open_mongo
@@ -30,6 +31,9 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 JOBS: Mapping[str, tuple[Sequence[str], str, int, str]] = {
     "missing-data": ((START, 'lab.dataset("smart-repli")', GATE), "", 2, 'did you mean "'),
     "absent-data": ((START, 'lab.conversations("public/topical-chat")', GATE), "", 2, "set CHATCORE_DATA_DIR"),
+    "expired-export": ((START, 'lab.dataset("export:FOLDER/expired")', GATE), "", 2, "expired on 2026-01-02: delete"),
+    "changed-export": ((START, 'lab.dataset("export:FOLDER/changed")', GATE), "", 2, "make the export anew"),
+    "no-export": ((START, 'lab.dataset("export:FOLDER/nothing")', GATE), "", 2, "make one with `python -m pipelines"),
     "not-a-number": ((START, 'run.record("score", float("nan"), at_least=0.1)', GATE), "", 1, "score"),
     "unsaid-secret": ((START, RECORD, GATE), "secrets: [NOT_SET_ANYWHERE]\n", 3, "the job needs NOT_SET_ANYWHERE"),
     "unknown-parameter": ((START, RECORD, GATE), "parameters: {scor: 1}\n", 3, 'unknown; did you mean "score"?'),
@@ -82,9 +86,23 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return Command(tmp_path, monkeypatch, capsys)
 
 
+def write_exports(folder: Path) -> None:
+    """One whose time is over, and one whose messages somebody changed."""
+    about = {
+        "server": "test", "purpose": "study", "created_by": "op", "created_at": "2026-01-01T00:00:00+00:00",
+        "groups": 1, "left_out": {}, "redacted": {},
+    }  # fmt: skip
+    line = dict.fromkeys(exported.COLUMNS) | {"conversation": "c1", "sender": "p1", "text": "hello"}
+    for name, until in (("expired", "2026-01-02"), ("changed", "2999-01-02")):
+        exported.write(folder / name, about | {"export_id": name, "expires_at": f"{until}T00:00:00+00:00"}, [line])
+    (folder / "changed" / "messages.jsonl").write_text("{}")
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_bad_input_ends_with_its_exit_code_and_says_what_to_do(tmp_path: Path, command: Command, name: str) -> None:
     cells, more, code, told = JOBS[name]
+    cells = [cell.replace("FOLDER", str(tmp_path)) for cell in cells]
+    write_exports(tmp_path)
     found, said = command("run", str(write_job(tmp_path, name, cells, more)))
     assert (found, told in said) == (code, True), said
     started = {path.name for path in (tmp_path / "runs").glob("*") if path.is_dir()}
