@@ -23,7 +23,7 @@ export function Prompts() {
   const list = useSignal(null);
   const failure = useSignal("");
   const dialog = useSignal(null);
-  const load = () => rest("GET", "/admin/prompts").then((answer) => { list.value = answer.prompts; }, (error) => { failure.value = error.message; });
+  const load = () => rest("GET", "/admin/prompts").then((answer) => { list.value = contestedFirst(answer.prompts); }, (error) => { failure.value = error.message; });
   useEffect(() => { void load(); }, []);
   const move = async (one, to, body = {}) => {
     if (!(await tried(rest("POST", pathOf(one, to), body)))) return false;
@@ -48,6 +48,12 @@ export function Prompts() {
   </section>`;
 }
 
+/** Functions of which there are several versions stand first: there is something to decide. */
+function contestedFirst(prompts) {
+  const several = (one) => Number(prompts.some((other) => other !== one && other.function === one.function));
+  return [...prompts].sort((one, other) => several(other) - several(one));
+}
+
 /** Nothing can take the place of a live version that is the only one of its function. */
 const movesOf = (one, all) => MOVES[one.state].filter((to) => to !== "rollback" || one.state !== "live" || all.some((other) => other.function === one.function && other !== one));
 
@@ -55,7 +61,7 @@ const movesOf = (one, all) => MOVES[one.state].filter((to) => to !== "rollback" 
 function Line({ one, moves, open, move }) {
   return html`<tr><td>${one.function}</td><td><code>${hashOf(one.versionId)}</code></td><td><span class=${`fact state-${one.state}`}>${one.state}</span></td>
     <td class="number">${one.share ? `${Math.round(one.share * 100)} %` : ""}</td><td>${one.origin}</td>
-    <td class="row-moves">${moves.map((to) => html`<button type="button" class="button small" aria-label=${`${WORDS[to]}: ${nameOf(one)}`} onClick=${() => (to === "shadow" ? move(one, to) : open(to))}>${WORDS[to]}</button>`)}
+    <td class="row-moves">${moves.map((to) => html`<button type="button" class="button small" aria-label=${`${WORDS[to]}: ${nameOf(one)}`} onClick=${() => (to === "shadow" ? move(one, to) : open(to))}>${to === "canary" && one.state === "canary" ? "Change share" : WORDS[to]}</button>`)}
       <button type="button" class="button small" aria-label=${`Text: ${nameOf(one)}`} onClick=${() => open("text")}>Text</button></td></tr>`;
 }
 
