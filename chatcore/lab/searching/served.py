@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import pandas as pd
@@ -26,8 +26,11 @@ LETTERS: Final = 4  # of a word that says something
 
 @dataclass(frozen=True)
 class AskReport:
-    """`table`: sample, language, answered, right (a right message is cited), cited, foreign, grounded (share of the
-    answer's words that the cited messages hold), answer. `wrong_place` are the same questions put to another group."""
+    """`table`: sample, language, answered, right (a right message is cited), cited, foreign, grounded, answer.
+
+    `grounded` is the share of the answer's words that the cited messages hold, their sender's name counted.
+    `wrong_place` are the same questions put to another group.
+    """
 
     table: pd.DataFrame
     wrong_place: pd.DataFrame
@@ -45,7 +48,8 @@ class AskReport:
     @property
     def grounded(self) -> "st.Interval":
         given = self.table[self.table["answered"]]
-        return st.clustered_mean(given["grounded"].to_numpy(), clusters=[given["conversation"].to_numpy()])
+        found = st.clustered_mean(given["grounded"].to_numpy(), clusters=[given["conversation"].to_numpy()])
+        return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
 
     @property
     def foreign(self) -> int:
@@ -153,14 +157,14 @@ class ServedSearch:
 
     def _asked(self, sample: Sample, group: str) -> dict[str, Any]:
         told = self._asks_group(self.owners[group], sample.text, group)
-        cited = told.citations
+        cited, name = told.citations, self.owners[group].client.user.name
         right = {self._ids[sample.target["conversation"], seq] for seq in sample.target["seqs"]}
         return {
             "sample": sample.id, "conversation": sample.target["conversation"], **sample.slices,
             "question": sample.text,
             "answer": told.answer, "answered": told.answered, "right": bool(right & set(cited)),
             "cited": len(cited), "foreign": sum(self._group_of.get(one) != group for one in cited),
-            "grounded": grounded(told.answer, [self._texts.get(one, "") for one in cited]),
+            "grounded": grounded(told.answer, [name, *(self._texts.get(one, "") for one in cited)]),
             "degraded": told.degraded,
         }  # fmt: skip
 
