@@ -42,7 +42,7 @@ serve: setup ## Run the server (http://127.0.0.1:3001)
 	@exec $(BIN)/python server.py
 
 lab: setup ## Open JupyterLab on the notebooks
-	@exec $(BIN)/jupyter lab --notebook-dir=notebooks
+	@exec $(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/start.ipynb
 
 dev: setup ## Run the server and start it again when a source file changes
 	@exec $(BIN)/watchfiles --filter python --sigint-timeout 15 "$(BIN)/python server.py" chatcore server.py
