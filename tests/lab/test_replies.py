@@ -13,6 +13,7 @@ from chatcore.lab import endpoint
 from chatcore.lab.datasets import Sample, Turn
 from chatcore.lab.evaluation import Output
 from chatcore.lab.versions import VersionNotFound, find_version
+from tests.ai.fake_provider import KEY, fake_provider
 
 CONSTANT = {"cosine_floor": -1, "ranking_weights": {"intent": 0, "last_turn": 0, "context": 0, "words": 0, "common": 9}}
 THANKS = Sample(
@@ -40,25 +41,27 @@ async def test_it_suggests_what_the_server_would() -> None:
     assert output.cost_usd == 0.0
 
 
-async def test_the_flow_reads_twelve_turns_as_the_person_who_answered() -> None:
+async def test_a_provider_reads_twelve_turns_as_the_person_who_answered_and_judges_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     turns = tuple(Turn("ana" if place % 2 else "ben", f"line {place}") for place in range(20))
-    asked: list[dict[str, object]] = []
-    solver = lab.reply()
-    await solver(THANKS, 0)
-    flow = solver._flow
-    assert flow is not None
-    ask = flow._prompted.ask
-
-    async def listening(function: str, arguments: dict[str, object], *rest: object, **more: object) -> object:
-        asked.append(arguments)
-        return await ask(function, arguments, *rest, **more)  # type: ignore[arg-type]
-
-    flow._prompted.ask = listening  # type: ignore[assignment, method-assign]
-    await solver(Sample("l.21", turns, target="x", sender="l/ben"), 0)
-    told = asked[0]["messages"]
-    assert isinstance(told, list)
-    assert [each["text"] for each in told] == [f"line {place}" for place in range(8, 20)]
-    assert [each["own"] for each in told] == [place % 2 == 0 for place in range(8, 20)]
+    sample = Sample("l.21", turns, target="x", sender="l/ben")
+    endpoint.close()
+    async with fake_provider() as provider:
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", provider.url)
+        try:
+            output = await lab.reply('{"context_turns": 3}')(sample, 0)
+            opinion = await lab.judge(shows_reference=True).prefers(sample, "one", "other")
+        finally:
+            endpoint.close()
+    replies, judged = (asked.input for asked in provider.chats)
+    assert [each["text"] for each in replies["messages"]] == [f"line {place}" for place in range(8, 20)]
+    assert [each["own"] for each in replies["messages"]] == [place % 2 == 0 for place in range(8, 20)]
+    assert replies["parameters"] == {"context_turns": 3}
+    assert (judged["first"], judged["second"], judged["reference"]) == ("one", "other", "x")
+    assert (opinion.winner, output.degraded) == ("first", False)
+    assert math.isnan(output.cost_usd), "nobody knows what a model costs there"
 
 
 async def test_parameters_of_a_version_reach_the_models() -> None:
