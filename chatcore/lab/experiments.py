@@ -24,6 +24,7 @@ from chatcore.lab.loops import run_apart
 from chatcore.lab.pages import Table, facts, number
 from chatcore.lab.plots import COLOURS, INK, finished
 from chatcore.lab.statistics.estimates import LEVEL, Difference, Interval
+from chatcore.lab.statistics.intervals import clustered_mean
 from chatcore.lab.statistics.paired import paired_difference
 from chatcore.lab.statistics.sequential import always_valid, always_valid_difference, sample_ratio_p
 from chatcore.lab.surroundings import settings
@@ -207,10 +208,41 @@ def shadowed(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def shadow_difference(pairs: pd.DataFrame, what: str) -> Difference:
-    """Shadow minus live of `tokens`, `latency_ms` or `fallback`, paired by question, clustered by group."""
+@dataclass(frozen=True)
+class Beside:
+    """Shadow minus live on the same questions; empty where no shadow ran."""
+
+    questions: int
+    measured: Mapping[str, Difference | Interval]
+
+    def _repr_html_(self) -> str:
+        if not self.measured:
+            return facts("Shadow beside the live version", {"": "no shadow ran"})
+        rows = [
+            [name, number(one.estimate, digits=3), number(one.low, digits=3), number(one.high, digits=3)]
+            for name, one in self.measured.items()
+        ]
+        said = {"questions answered by both": f"{self.questions:,}"}
+        head = ["shadow minus live", "found", "low", "high"]
+        return facts("Shadow beside the live version", said) + Table(head, rows, frozenset({1, 2, 3})).html()
+
+
+def beside(pairs: pd.DataFrame) -> Beside:
+    """`tokens`, `latency_ms` and `fallback` as differences paired by question and clustered by group; `overlap`, where
+    content was read, as the share of the live version's replies that the shadow gave too."""
+    if pairs.empty:
+        return Beside(0, {})
+    found: dict[str, Difference | Interval] = {
+        what: _shadow_difference(pairs, what) for what in ("tokens", "latency_ms", "fallback")
+    }
+    if "overlap" in pairs.columns:
+        found["overlap"] = clustered_mean(pairs["overlap"], clusters=[pairs["group"]])
+    return Beside(pairs["sample"].nunique(), found)
+
+
+def _shadow_difference(pairs: pd.DataFrame, what: str) -> Difference:
     sides = [
-        pairs[["sample", "group"]].assign(score=pairs[f"{side}_{what}"], conversation=pairs["group"])
+        pairs[["sample"]].assign(score=pairs[f"{side}_{what}"], conversation=pairs["group"])
         for side in ("shadow", "live")
     ]
     return paired_difference(sides[0], sides[1], span=max(1.0, float(pairs[f"live_{what}"].max())))
@@ -259,8 +291,14 @@ def _arms_of(people: pd.DataFrame, what: str) -> tuple[list[float], list[float]]
 
 
 def _difference(people: pd.DataFrame, what: str, sharpest_at: int) -> Interval:
-    canary, live = _arms_of(people, what)
+    canary, live = (_spread(values) for values in _arms_of(people, what))
     return always_valid_difference(canary, live, sharpest_at=sharpest_at)
+
+
+def _spread(values: list[float]) -> list[float]:
+    """Where everybody is at the same value nothing is known of the spread, and no guardrail could ever break: one
+    person at either end of the scale is added, as for a judge that never errs."""
+    return [0.0, 1.0, *values] if len(set(values)) == 1 else values
 
 
 def _guardrail(people: pd.DataFrame, what: str, sharpest_at: int) -> dict[str, Any]:
