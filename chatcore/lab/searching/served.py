@@ -14,7 +14,7 @@ from chatcore.errors import NotFound
 from chatcore.lab import statistics as st
 from chatcore.lab.datasets.vocabulary import Dataset, Sample
 from chatcore.lab.live import LiveChat, Person
-from chatcore.lab.pages import facts
+from chatcore.lab.pages import Table, facts
 
 S = TypeVar("S", bound=Shape)
 SETTLE_SECONDS: Final = 90.0
@@ -77,6 +77,15 @@ class Freshness:
     def stale(self) -> int:
         return self.old_text_found + self.deleted_found + self.deleted_by_meaning
 
+    def _repr_html_(self) -> str:
+        rows = [
+            ["edited messages", f"{self.edited:,}", "found by what they said before", f"{self.old_text_found:,}"],
+            ["", f"{self.edited:,}", "not found by what they say now", f"{self.new_text_missed:,}"],
+            ["deleted messages", f"{self.deleted:,}", "found by their words", f"{self.deleted_found:,}"],
+            ["", f"{self.deleted:,}", "cited in an answer", f"{self.deleted_by_meaning:,}"],
+        ]
+        return Table(["right after a change", "how many", "", "times"], rows, frozenset({1, 3})).html()
+
 
 @dataclass(frozen=True)
 class Isolation:
@@ -88,6 +97,14 @@ class Isolation:
     foreign: int
     knocked: int
     let_in: int
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ["searches in all of one's groups", f"{self.searches:,}", "hits", f"{self.hits:,}"],
+            ["", f"{self.searches:,}", "hits of other groups", f"{self.foreign:,}"],
+            ["searches and questions in a group of others", f"{self.knocked:,}", "answered", f"{self.let_in:,}"],
+        ]
+        return Table(["what was tried", "how often", "what came of it", "times"], rows, frozenset({1, 3})).html()
 
 
 class ServedSearch:
