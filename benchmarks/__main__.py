@@ -2,7 +2,7 @@
 
 python -m benchmarks                 all, under 15 minutes; writes benchmarks/RESULTS.md
 python -m benchmarks --quick         about two minutes, fewer repetitions; writes nothing
-python -m benchmarks --only fanout   one part: fanout, endtoend, history, search, ai or media
+python -m benchmarks --only fanout   one part: fanout, endtoend, history, search, ai, media or page
 """
 
 import argparse
@@ -23,10 +23,11 @@ from benchmarks.endtoend import EndToEnd, Pace
 from benchmarks.history import HistoryPages
 from benchmarks.live import OTHER_CORE, SERVER_CORE
 from benchmarks.media import Uploads
+from benchmarks.page import PageInChromium
 from benchmarks.rows import Row
 from benchmarks.search import SearchInLongGroup
 
-PARTS = ("fanout", "endtoend", "history", "search", "ai", "media")
+PARTS = ("fanout", "endtoend", "history", "search", "ai", "media", "page")
 SEARCHED = 50_000
 FAN_OUT_TARGETS = {(1, 1_000): 2.5, (100, 10): 1.9, (10, 100): 1.9}
 ACK_TARGET = 1.3
@@ -113,6 +114,11 @@ def run(parts: Sequence[str], *, quick: bool, messages: int) -> tuple[list[Secti
             sections.append(("Uploads", uploads.rows))
             uploads.measure(Path(folder) / "media" / "home", 2 if quick else 5, _say)
 
+        def page() -> None:
+            seen = PageInChromium()
+            sections.append(("The page", seen.rows))
+            seen.measure(Path(folder) / "page" / "home", 2 if quick else 5, _say)
+
         actions = {
             "fanout": lambda: sections.extend(fan_out(quick)),
             "endtoend": end_to_end,
@@ -120,6 +126,7 @@ def run(parts: Sequence[str], *, quick: bool, messages: int) -> tuple[list[Secti
             "search": searching,
             "ai": ai,
             "media": media,
+            "page": page,
         }
         for part in parts:
             _pin_load()

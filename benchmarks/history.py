@@ -40,7 +40,7 @@ class HistoryPages:
             token = _post(live.url, "/api/auth/dev-token", {"name": "reader"})["token"]
             group_id = _post(live.url, "/api/groups", {"name": "long log"}, token)["_id"]
         with free_to_run():
-            asyncio.run(self._fill(home, group_id, say))
+            asyncio.run(self.fill(home, group_id, say))
         for repetition in range(repetitions):
             say(f"history pages, {repetition + 1} of {repetitions}")
             with serving(home) as live:
@@ -50,7 +50,7 @@ class HistoryPages:
                 cursors = [f"{path}&before={chance.randrange(60, self._messages)}" for _ in range(REQUESTS)]
                 self.anywhere.samples.append(_timed(live, token, cursors))
 
-    async def _fill(self, home: Path, group_id: str, say: Say) -> None:
+    async def fill(self, home: Path, group_id: str, say: Say) -> None:
         """Rows straight into the journal, sealed as the server does; the group's checkpoint follows."""
         settings = Settings(chatcore_home=home, log_level="error", _env_file=None)
         async with open_core(settings) as core:
