@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chatcore.cli.database import open_database
+from chatcore.cli.invocation import typed
 from chatcore.cli.sign_in import read_secret, stop
 from chatcore.contract.people import ServerRole
 from chatcore.embedded.home import EmbeddedRefused
@@ -42,7 +43,7 @@ def list_accounts() -> None:
         table = Table("name", "roles", "since", box=None, pad_edge=False)
         for account in sorted(found, key=lambda account: account.name_key):
             table.add_row(account.name, ", ".join(sorted(account.roles)) or "-", f"{account.created_at:%Y-%m-%d}")
-        console.print(table if found else "No accounts yet; make one with: python -m chatcore users add NAME")
+        console.print(table if found else f"No accounts yet; make one with: {typed()} users add NAME")
 
     _with_accounts(work)
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from chatcore.cli.demo_talk import LIVE_REACTIONS, PEOPLE, SMALL_TALK, TALKS, Talk
+from chatcore.cli.invocation import typed
 from chatcore.cli.sign_in import CannotStart, explain, sign_in, stop
 from chatcore.client import Client, LinkLost
 from chatcore.contract.groups import Group
@@ -42,7 +43,7 @@ async def _demo(url: str, *, live: bool) -> None:
             groups = await fill(people)
             names = ", ".join(talk.group for talk in TALKS)
             console.print(f"[bold]{len(PEOPLE)} people[/bold] talk in [bold]{names}[/bold].")
-            console.print("Look in: [cyan]python -m chatcore chat --as you --group general[/cyan]")
+            console.print(f"Look in: [cyan]{typed()} chat --as you --group general[/cyan]")
             if live:
                 console.print("They keep talking until Ctrl-C.")
                 await keep_talking(people, groups)

@@ -27,6 +27,7 @@ from chatcore.ai.provider.wire import Wire
 from chatcore.app.ai import has_embedded_models, has_provider, provider_url, why_disabled
 from chatcore.app.media import make_objects
 from chatcore.cli.database import open_database
+from chatcore.cli.invocation import typed
 from chatcore.client import LinkLost
 from chatcore.client.rest import fetch_info
 from chatcore.embedded.home import ENGINE, EmbeddedRefused, find_running_database
@@ -218,7 +219,7 @@ async def check_media(settings: Settings) -> list[Finding]:
 
 async def check_page(settings: Settings) -> list[Finding]:
     if not are_installed(settings.web_libraries):
-        return [Finding("warn", "page", "its libraries are not installed", "python -m chatcore web install")]
+        return [Finding("warn", "page", "its libraries are not installed", f"{typed()} web install")]
     return [Finding("ok", "page", f"its libraries are in {settings.web_libraries}")]
 
 
@@ -237,7 +238,7 @@ async def _embedded_models() -> Finding:
         return Finding("warn", "models", "the embedded models are not installed", "Run `make setup`")
     wrong = [file.name for file in await asyncio.to_thread(check_files) if file.problem]
     if wrong:
-        advice = "Run `make setup`, and `python -m chatcore models check` for more"
+        advice = f"Run `make setup`, and `{typed()} models check` for more"
         return Finding("warn", "models", f"embedded: {', '.join(wrong)} missing or changed", advice)
     return Finding("ok", "models", "embedded, every file as shipped; degraded beside a provider's")
 

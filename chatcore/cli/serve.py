@@ -12,6 +12,7 @@ from rich.table import Table
 from chatcore import __version__
 from chatcore.app import open_chat
 from chatcore.app.ai import describe_models
+from chatcore.cli.invocation import typed
 from chatcore.embedded.home import EmbeddedRefused
 from chatcore.embedded.supervisor import ProcessFailed
 from chatcore.errors import ChatError
@@ -97,7 +98,7 @@ def _banner(console: Console, settings: Settings, url: str, more: Sequence[tuple
 
 def _facts(settings: Settings, url: str) -> list[tuple[str, str]]:
     home = _tilde(settings.chatcore_home)
-    page = url if are_installed(settings.web_libraries) else "not there yet: python -m chatcore web install"
+    page = url if are_installed(settings.web_libraries) else f"not there yet: {typed()} web install"
     facts = [("page", page), ("sockets", f"Socket.IO 4 clients: {url}/socket.io/"), ("reference", f"{url}/docs")]
     if settings.embedded_database:
         facts.append(("database", f"embedded, in {home}: for evaluation, development and small installs"))
@@ -108,10 +109,9 @@ def _facts(settings: Settings, url: str) -> list[tuple[str, str]]:
     facts.append(("models", describe_models(settings)))
     facts.append(("sign-in", _sign_in(settings)))
     if settings.dev_tokens:
-        facts.append(
-            ("try it", "[bold]python -m chatcore chat --as ana[/], and in a second terminal [bold]--as ben[/]")
-        )
-        facts.append(("a token", f'curl -X POST {url}/api/auth/dev-token --json \'{{"name":"ana"}}\''))
+        there = "" if url == settings.chatcore_url else f" --url {url}"
+        facts.append(("try it", f"[bold]{typed()} chat{there} --as ana[/], and in a second terminal [bold]--as ben[/]"))
+        facts.append(("a token", f"{typed()} token{there} ana"))
     return facts
 
 
@@ -125,7 +125,7 @@ def _sign_in(settings: Settings) -> str:
     if settings.clerk_jwt_issuer or settings.oidc_issuer:
         ways.append(f"tokens of {settings.clerk_jwt_issuer or settings.oidc_issuer}")
     if settings.has_local_accounts:
-        ways.append("local accounts (python -m chatcore users add NAME)")
+        ways.append(f"local accounts ({typed()} users add NAME)")
     if settings.dev_tokens:
         ways.append("development tokens, on this machine only")
     return "; ".join(ways)
