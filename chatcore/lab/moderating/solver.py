@@ -26,6 +26,8 @@ PATIENCE_SECONDS: Final = 60.0
 """Nobody waits for an evaluation; a slow answer is an answer."""
 GATHER_SECONDS: Final = 0.002
 MOST_TEXTS: Final = 32
+MOST_CHARACTERS: Final = 6_000
+Answer = asyncio.Future[Called[list[dict[str, float]]]]
 
 
 class NotDecided(Exception):
@@ -155,21 +157,18 @@ class InBatches:
 
     def __init__(self, models: Models):
         self._models = models
-        self._waiting: list[tuple[str, asyncio.Future[Called[list[dict[str, float]]]]]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: list[tuple[str, Answer]] = []
+        self._sender: asyncio.Task[None] | None = None
         self.requests = 0
 
     async def moderate(self, texts: Sequence[str], purpose: Purpose) -> Called[list[dict[str, float]]]:
         """Texts of one evaluation, so the first one's purpose is everybody's."""
         if len(texts) != 1:
             return await self._models.moderate(texts, purpose)
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Called[list[dict[str, float]]]] = loop.create_future()
+        answer: Answer = asyncio.get_running_loop().create_future()
         self._waiting.append((texts[0], answer))
-        if len(self._waiting) == 1:
-            task = loop.create_task(self._send_soon(purpose))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send_all(purpose))
         return await answer
 
     async def call(
@@ -182,15 +181,19 @@ class InBatches:
     ) -> Called[dict[str, Any]]:
         return await self._models.call(function, arguments, purpose, version=version)
 
-    async def _send_soon(self, purpose: Purpose) -> None:
+    async def _send_all(self, purpose: Purpose) -> None:
+        """One request after another, so that none waits for the others within its own time."""
         await asyncio.sleep(GATHER_SECONDS)
-        waiting, self._waiting = self._waiting, []
-        for start in range(0, len(waiting), MOST_TEXTS):
-            await self._send(waiting[start : start + MOST_TEXTS], purpose)
+        while self._waiting:
+            size = 0
+            for count, (text, _) in enumerate(self._waiting, start=1):
+                size += len(text)
+                if size >= MOST_CHARACTERS or count == MOST_TEXTS:
+                    break
+            batch, self._waiting = self._waiting[:count], self._waiting[count:]
+            await self._send(batch, purpose)
 
-    async def _send(
-        self, batch: list[tuple[str, asyncio.Future[Called[list[dict[str, float]]]]]], purpose: Purpose
-    ) -> None:
+    async def _send(self, batch: list[tuple[str, Answer]], purpose: Purpose) -> None:
         self.requests += 1
         try:
             called = await self._models.moderate([text for text, _ in batch], purpose)
