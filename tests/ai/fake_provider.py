@@ -67,6 +67,8 @@ class FakeProvider:
     requests: list[Asked] = field(default_factory=list)
     answers: dict[str, Callable[[Input], Any]] = field(default_factory=dict)
     huge_bytes_sent: int = 0
+    hanging: int = 0
+    """Calls that wait for an answer which never comes, right now."""
     unwelcome: str = ""
     """A request with this in any of its texts is refused, as providers refuse what they cannot take."""
     prompt_tokens: int = 57
@@ -156,7 +158,11 @@ class FakeProvider:
         return self._refused(401, "invalid_api_key")
 
     async def _mode_timeout(self, _: web.Request, __: Asked) -> web.Response:
-        await asyncio.Event().wait()  # until the client gives up or the server ends
+        self.hanging += 1
+        try:
+            await asyncio.Event().wait()  # until the client gives up or the server ends
+        finally:
+            self.hanging -= 1
         raise AssertionError
 
     async def _mode_not_json(self, _: web.Request, __: Asked) -> web.Response:

@@ -1,4 +1,5 @@
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -15,6 +16,12 @@ from tests.memory import Household
 
 INSULT = "you are a stupid asshole, fuck you"
 """Refused by the first tier alone."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sdk() -> None:
+    """Imported before the first call: on a busy machine that alone takes longer than a strict group waits."""
+    importlib.import_module("openai")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from chatcore.contract import messages as m
 from chatcore.errors import MessageRejected
 from chatcore.journal.rows import Mark, Row
 from chatcore.moderation.decide import HIDDEN, Policy, rule
+from chatcore.moderation.door import GuardedDoor
 from chatcore.moderation.judge import evidence_of
 from chatcore.moderation.later import sampled
 from chatcore.moderation.tiers import FirstLook
@@ -238,6 +239,21 @@ async def test_a_strict_group_lets_in_what_nobody_could_judge_in_time_and_asks_a
     await house.decided()
     (review,) = await house.moderation_store.reviews("open", 5)
     assert (review.message_id, review.source) == (sent.message_id, "unchecked")
+
+
+async def test_a_strict_group_waits_for_no_model_longer_than_its_limit(houses: Houses, fake: FakeProvider) -> None:
+    house = await houses(seconds=60.0)
+    assert isinstance(house.moderation.door, GuardedDoor)
+    assert house.moderation.door._strict_seconds == 1.5
+    house.moderation.door._strict_seconds = 0.05
+    fake.mode = "timeout"
+    ada, bob = house.people("ada", "bob")
+    group = await house.group(ada, bob, settings=g.GroupSettingsChange(moderation="strict"))
+    for number in range(3):  # whatever time each model call could take
+        await house.sends(ada, group, f"message {number}")
+    late = house.metrics.moderation_unchecked.labels("late")._value.get()
+    assert late == 3
+    assert [message.content for message in await house.reads(bob, group)][-3:] == [f"message {n}" for n in range(3)]
 
 
 @pytest.mark.parametrize("mode", ["429", "500", "timeout", "garbage", "truncated", "wrong_schema", "not_json"])

@@ -55,6 +55,29 @@ async def test_what_comes_after_a_slow_command_is_not_held_up(
     assert not [data for data in heard if data["requestId"] == request_id]
 
 
+async def test_messages_are_acknowledged_while_the_provider_has_them_hanging(
+    waiting: People, provider: FakeProvider
+) -> None:
+    ann, bob = await waiting.connected("ann", "bob")
+    garden = await ann.creates_group(bob)
+    await ann.sends(garden, "the first one")
+    await eventually(lambda: provider.hanging > 0)  # moderation, which the send has not waited for
+    sent = await ann.sends(garden, "the second one")
+    assert provider.hanging > 0
+    await bob.receives("new_message", _id=sent["messageId"])
+
+
+async def test_in_a_strict_group_a_message_waits_and_then_goes_in_all_the_same(
+    waiting: People, provider: FakeProvider
+) -> None:
+    ann, bob = await waiting.connected("ann", "bob")
+    garden = await ann.creates_group(bob, settings={"moderation": "strict"})
+    asked = len(provider.requests)
+    sent = await ann.sends(garden, "see you at ten")
+    assert [each.path for each in provider.requests[asked:]] == ["/moderations"]  # one try, no other
+    await bob.receives("new_message", _id=sent["messageId"])
+
+
 async def test_a_connection_has_four_under_way_and_is_refused_a_fifth(
     waiting: People, with_provider: ServerInThread
 ) -> None:
