@@ -17,7 +17,7 @@ STAMP  := $(VENV)/.installed-$(subst $(space),-,$(subst $(comma),-,$(EXTRAS)))
 .PHONY: help setup serve lab dev test check infrastructure format describe soak bench coverage lock clean
 
 help: ## List every habit
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## Make .venv and install under the lock (EXTRAS=embedded,redis,models,training,ai,media,web,notebooks,cluster,loadtest,dev)
 
@@ -38,11 +38,11 @@ $(STAMP): pyproject.toml requirements.lock chatcore/web/package-lock.json
 		echo "There will be no chat page at / until this works: $(BIN)/python -m chatcore web install"; }
 	@touch $@
 
-serve: setup ## Run the server (http://127.0.0.1:3001)
-	@exec $(BIN)/python server.py
+serve: setup ## Run the server on http://127.0.0.1:3001 (ARGS="--workers 4")
+	@exec $(BIN)/python server.py $(ARGS)
 
-lab: setup ## Open JupyterLab on the notebooks
-	@exec $(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/start.ipynb
+lab: setup ## Open JupyterLab on the notebooks (as root: ARGS=--allow-root)
+	@exec $(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/start.ipynb $(ARGS)
 
 dev: setup ## Run the server and start it again when a source file changes
 	@exec $(BIN)/watchfiles --filter python --sigint-timeout 15 "$(BIN)/python server.py" chatcore server.py

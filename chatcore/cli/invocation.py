@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def typed() -> str:
-    """`python -m chatcore` where the shell's `python` is this one, else the same with its path, shortened to the folder.
+    """`python -m chatcore` where the shell's `python` is this one, else with its path, shortened where it can be.
 
     Links are not followed: a virtual environment's `python` is a link to one that does not know chatcore.
     """
