@@ -6,8 +6,6 @@ from typing import Annotated
 import typer
 
 from chatcore.lab.admin import LinkLost
-from chatcore.lab.decisions import LedgerNotThere
-from chatcore.lab.exporting import export as fetch
 from chatcore.lab.surroundings import ChatError
 from pipelines.console import ERROR, app, err, out
 
@@ -23,6 +21,9 @@ def export(
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         err.print(f"{folder} is not empty: give a new folder", markup=False, highlight=False)
         raise typer.Exit(ERROR)
+    from chatcore.lab.decisions import LedgerNotThere  # noqa: PLC0415 - pandas and the server, for this command alone
+    from chatcore.lab.exporting import export as fetch  # noqa: PLC0415
+
     try:
         made = fetch(folder, purpose=purpose, groups=group, days=days)
     except (ChatError, LinkLost, LedgerNotThere) as error:

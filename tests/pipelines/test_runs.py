@@ -249,3 +249,13 @@ def test_the_process_of_a_notebook_loads_nothing_it_does_not_need(tmp_path: Path
     loaded = set(re.findall(r"\|\s+([\w.]+)$", done.stderr, re.MULTILINE))
     assert "papermill.execute" in loaded
     assert {name for name in loaded if name.split(".")[0] in NOT_NEEDED} == set()
+
+
+def test_the_command_line_loads_no_library_of_notebooks_and_no_server() -> None:
+    """Each of them takes a second of every command."""
+    code = "import pipelines.commands, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True, timeout=100
+    )
+    unwanted = ("pandas", "scipy", "matplotlib", "papermill", "distributed", "boto3", "openai", "chatcore.app")
+    assert [name for name in done.stdout.split() if name in unwanted] == []
