@@ -48,7 +48,7 @@ class Bench:
     async def pipelines(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pipelines", *arguments]
         return await asyncio.to_thread(
-            subprocess.run, command, cwd=ROOT, capture_output=True, check=False, text=True, timeout=110,
+            subprocess.run, command, cwd=ROOT, capture_output=True, check=False, text=True, timeout=240,
             env=self._environment,
         )  # fmt: skip
 
@@ -74,7 +74,7 @@ async def bench(own_models: ServerInThread, people: People, tmp_path: Path) -> B
     return Bench(tmp_path, await somebody_with(own_models, people, "operator"))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_a_better_version_goes_live_by_its_report_and_comes_down_in_one_command(
     own_models: ServerInThread, people: People, bench: Bench
 ) -> None:
@@ -110,7 +110,7 @@ async def test_a_better_version_goes_live_by_its_report_and_comes_down_in_one_co
     assert (forged.returncode, "metrics.json changed since the run ended" in forged.stderr) == (2, True), forged.stderr
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_a_worse_version_fails_its_gate_and_its_report_shows_why(bench: Bench) -> None:
     worse, better = await bench.adds(WORSE), await bench.adds(BETTER)
     code, failed = await bench.evaluates(worse, "--set", f"baseline={better}")
