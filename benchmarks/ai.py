@@ -7,6 +7,7 @@ before. What a slice leaves to be done in the background is waited for before th
 import asyncio
 import json
 import secrets
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -39,6 +40,7 @@ LINES = (
     "No idea, ask Maria, she was there yesterday.", "That was the best soup I have had in weeks!",
 )  # fmt: skip
 Say = Callable[[str], None]
+ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ def _start(home: Path, stack: ExitStack) -> dict[str, Place]:
 def _place(folder: Path, settings: Mapping[str, str]) -> Iterator[Place]:
     with serving(folder / "home", settings) as live:
         plan = Plan(live.url, CLIENTS, GROUPS)
-        yield Place(live, asyncio.run(gather_people(plan, (), secrets.token_hex(3), lambda what, done, total: None)))
+        with ONE_AT_A_TIME:
+            cast = asyncio.run(gather_people(plan, (), secrets.token_hex(3), lambda what, done, total: None))
+        yield Place(live, cast)
 
 
 async def _perform(plan: Plan, cast: Cast) -> dict[str, Any]:
