@@ -16,6 +16,7 @@ from pipelines.specs import JOBS, find_specs, read_spec
 ROOT = Path(__file__).parents[2]
 START = ROOT / "notebooks" / "start.ipynb"  # what JupyterLab opens with: it asks nothing and has no gate
 NOTEBOOKS = sorted(set((ROOT / "notebooks").glob("*.ipynb")) - {START})
+GOLDEN = sorted((ROOT / "notebooks" / "golden").glob("*.ipynb"))  # kept with their outputs, which are compared
 STRIP = ["nbstripout", "--verify", "--keep-id", "--extra-keys",
          "metadata.papermill cell.metadata.papermill cell.metadata.execution"]  # fmt: skip
 
@@ -27,13 +28,32 @@ def code_cells(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("path", [*NOTEBOOKS, START], ids=lambda path: path.stem)
 def test_a_notebook_runs_and_its_gate_holds(path: Path, tmp_path: Path) -> None:
     """A gate that does not hold raises here, as nobody watches the run."""
-    nbval = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=60", "-p", "no:cacheprovider", "-q"]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("CHATCORE_RUN", "PYTEST_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(tmp_path), *nbval, str(path)],
-        cwd=tmp_path, capture_output=True, check=False, text=True, timeout=110, env=variables,
-    )  # fmt: skip
+    done = nbval(path, tmp_path, "--nbval-lax")
     assert done.returncode == 0, done.stdout[-4_000:]
+
+
+def nbval(path: Path, folder: Path, *how: str) -> subprocess.CompletedProcess[str]:
+    common = ["--nbval-current-env", "--nbval-cell-timeout=60", "-p", "no:cacheprovider", "-q"]
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("CHATCORE_RUN", "PYTEST_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", str(folder), *how, *common, str(path)],
+        cwd=folder, capture_output=True, check=False, text=True, timeout=110, env=variables,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_a_golden_notebook_comes_out_as_it_is_kept(path: Path, tmp_path: Path) -> None:
+    done = nbval(path, tmp_path, "--nbval", f"--nbval-sanitize-with={path.parent / 'sanitize.cfg'}")
+    assert done.returncode == 0, done.stdout[-4_000:]
+
+
+def test_another_outcome_of_a_golden_notebook_is_noticed(tmp_path: Path) -> None:
+    changed = json.loads(GOLDEN[0].read_text("utf-8"))
+    outputs = [output for cell in changed["cells"] for output in cell.get("outputs", ()) if "text" in output]
+    outputs[0]["text"] = "something else\n"
+    place = tmp_path / "changed.ipynb"
+    place.write_text(json.dumps(changed), "utf-8")
+    assert nbval(place, tmp_path, "--nbval").returncode == 1
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
