@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from chatcore.ai.calls import Purpose, Served
+from chatcore.ai.calls import Called, Purpose, Served
 from chatcore.ai.search.keywords import KeywordIndex
 from chatcore.ai.search.matrix import GroupMatrix, Matrix, Precision, Vector, best
 from chatcore.ai.search.ranking import CANDIDATES, fused
@@ -50,9 +50,16 @@ class Corpus:
         self._alive = np.ones(len(self.texts), bool)
         self.matrix = GroupMatrix(self.vectors.shape[1], precision)
         self.matrix.put(numbered(len(self.texts)), self.vectors)
+        self._asked: dict[str, Called[Matrix]] = {}
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    async def asked(self, query: str) -> Called[Matrix]:
+        """The query's vector, as one row; asked for once, however many rankings are compared."""
+        if query not in self._asked:
+            self._asked[query] = await endpoint.elsewhere(endpoint.models().embed([query], MEASURING))
+        return self._asked[query]
 
     def ranked(self, query: str, vector: Vector, rank: Rank = "hybrid") -> list[str]:
         """Names of messages, best first, by the server's ranking or one of the two it is made of."""

@@ -3,11 +3,10 @@
 import math
 from typing import TYPE_CHECKING
 
-from chatcore.lab import endpoint
 from chatcore.lab import statistics as st
 from chatcore.lab.datasets.vocabulary import Sample
 from chatcore.lab.evaluation.tasks import Output, Scorer
-from chatcore.lab.searching.corpus import MEASURING, Corpus, NoVectors, Rank, relevant
+from chatcore.lab.searching.corpus import Corpus, NoVectors, Rank, relevant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +23,7 @@ class SearchSolver:
 
     async def __call__(self, sample: Sample, epoch: int = 0) -> Output:
         """Raises NoVectors and what models raise: missing data, never an empty ranking."""
-        called = await endpoint.elsewhere(endpoint.models().embed([sample.text], MEASURING))
+        called = await self.corpus.asked(sample.text)
         served = called.served
         if served.fallback or served.model != self.corpus.served.model:
             raise NoVectors(f"the query's vector is of {served.model}, those of the messages are not")
