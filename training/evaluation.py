@@ -165,6 +165,10 @@ MEANING = """## How to read this
   out. The domain is the same in all folds, so these numbers are not comparable with published zero-shot results on the
   same data (.856 OpenAI, .847 Llama Guard, .787 Perspective). The weights that ship learned from all folds.
   A few settings (strengths, weights of everyday talk) were chosen on these same folds, which flatters them slightly.
+  Self-harm, which has 51 examples there, also learns from 27 lines of our own (`training/crisis_lessons.txt` and what
+  the reply bank knows people in need by), in each fold; none of them is measured on. The size of its error is about
+  .05. The scores are those of whole texts; what ships also reads longer ones piece by piece and disguised ones as they
+  are meant (`chatcore/models/readings.py`), and takes the highest score.
 - **toxic** and **false alarms** are measured with the weights that ship. The everyday lines use words of violence,
   sex, illness and groups of people harmlessly; other such lines (`training/everyday_lessons.txt`) were learned from.
   The least threshold (.7) was chosen with the everyday lines in view, so their count is not an estimate for other

@@ -1,8 +1,9 @@
 """Train the moderation heads: `python -m training.moderation` (about three minutes on a free core).
 
 Writes chatcore/models/data/moderation.{ngrams,vectors,lexicon}.npz and their lines in the manifest. Data: the samples
-of OpenAI's moderation release, one half of surge-toxicity (the other half is for evaluation), surge-profanity, and our
-own reply bank and lessons as everyday talk. Davidson's tweets are not learned: their labels call a dialect offensive.
+of OpenAI's moderation release, one half of surge-toxicity (the other half is for evaluation), surge-profanity, our
+own reply bank and lessons as everyday talk, and our own lines of people in need. Davidson's tweets are not learned:
+their labels call a dialect offensive.
 """
 
 import hashlib
@@ -39,6 +40,8 @@ from training.vectors import CACHE, embed_cached
 Array = npt.NDArray[np.float64]
 EASY_WEIGHT, LESSON_WEIGHT = 0.1, 0.5  # everyday lines are many and easy; the lessons use dangerous words harmlessly
 LESSONS = Path(__file__).with_name("everyday_lessons.txt")
+CRISIS_LESSONS = Path(__file__).with_name("crisis_lessons.txt")
+CRISIS_INTENT, CRISIS_HEAD = "crisis", "SH"
 VECTOR_C, NGRAM_C, KERNEL_C = 3.0, 10.0, 5.0
 FOLDS = 5
 NEAR_DUPLICATE = 0.85  # cosine
@@ -68,6 +71,7 @@ class Material:
     openai: Texts
     everyday: Texts
     everyday_weights: Array
+    crisis: Texts
     toxic: Texts
     is_toxic: npt.NDArray[np.int64]
     rarity: npt.NDArray[np.float32]
@@ -122,14 +126,24 @@ def gather() -> Material:
         Texts(embed_cached(embedder, name, group).astype(np.float64), weigh_rows(rows, rarity))
         for name, group, rows in zip(("openai", "own", "surge-half"), texts, counts, strict=True)
     ]
-    return Material(samples, judged, calm, weights, insults, np.array([label for _, label in toxic]), rarity)
+    need = crisis_talk()
+    crisis = Texts(embed_cached(embedder, "crisis", need).astype(np.float64), weigh_rows(_count_rows(need), rarity))
+    return Material(samples, judged, calm, weights, crisis, insults, np.array([label for _, label in toxic]), rarity)
 
 
 def everyday_talk() -> list[str]:
     """The reply bank, without what it answers to people in need."""
     bank = ReplyBank.read(DATA / "replies.en.toml")
-    calm = [intent for intent in bank.intents if intent.name != "crisis"]
+    calm = [intent for intent in bank.intents if intent.name != CRISIS_INTENT]
     return sorted({text for intent in calm for text in (*intent.triggers, *intent.replies)})
+
+
+def crisis_talk() -> list[str]:
+    """What people in need write: our own lines, and what the reply bank knows them by. Examples of self-harm, of which
+    the labelled samples have 51 only."""
+    bank = ReplyBank.read(DATA / "replies.en.toml")
+    known = {text for intent in bank.intents if intent.name == CRISIS_INTENT for text in intent.triggers}
+    return sorted({*known, *CRISIS_LESSONS.read_text("utf-8").splitlines()})
 
 
 def _count_rows(texts: Sequence[str]) -> sparse.csr_matrix:
@@ -146,10 +160,14 @@ def weigh_rows(rows: sparse.csr_matrix, rarity: npt.NDArray[np.float32]) -> spar
 
 
 def fit(head: str, texts: Texts, labels: npt.NDArray[np.int64], material: Material) -> Fitted:
-    """Everyday talk is an example of nothing for every head."""
+    """Everyday talk is an example of nothing for every head, and talk of people in need one for self-harm alone."""
     all_texts = texts.plus(material.everyday)
     all_labels = np.concatenate([labels, np.zeros(len(material.everyday_weights), np.int64)])
     weights = np.concatenate([np.ones(len(labels)), material.everyday_weights])
+    if head == CRISIS_HEAD:
+        more = len(material.crisis.vectors)
+        all_texts, all_labels = all_texts.plus(material.crisis), np.append(all_labels, np.ones(more, np.int64))
+        weights = np.append(weights, np.full(more, LESSON_WEIGHT))
     vector = SVC(C=KERNEL_C, gamma=GAMMA, class_weight="balanced") if head == "any" else _logistic(VECTOR_C)
     return Fitted(
         vector.fit(all_texts.vectors, all_labels, sample_weight=weights),
@@ -181,6 +199,7 @@ def cross_validate(material: Material) -> dict[str, Array]:
 def _judge_fold(material: Material, learn: npt.NDArray[np.intp], judge: npt.NDArray[np.intp]) -> dict[str, Array]:
     """Kept in the cache by what it was made from, so that an evaluation does not repeat the training's work."""
     settings = (VECTOR_C, NGRAM_C, KERNEL_C, GAMMA, material.everyday_weights.sum(), material.everyday.vectors.sum())
+    settings += (material.crisis.vectors.sum(),)
     key = hashlib.sha256(repr((settings, judge.tolist())).encode()).hexdigest()[:16]
     path = CACHE / f"fold-{key}.npz"
     if path.exists():
