@@ -7,11 +7,9 @@ before. What a slice leaves to be done in the background is waited for before th
 import asyncio
 import json
 import secrets
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from statistics import quantiles
 from typing import Any
 
 from benchmarks.history import _post
-from benchmarks.live import CORES, METRICS_TOKEN, OTHER_CORE, Live, free_to_run, pin, serving
+from benchmarks.live import CORES, METRICS_TOKEN, OTHER_CORE, Live, pin, serving
 from benchmarks.provider import failing_provider
 from benchmarks.rows import Row
 from chatcore.client import Client
@@ -40,7 +38,6 @@ LINES = (
     "No idea, ask Maria, she was there yesterday.", "That was the best soup I have had in weeks!",
 )  # fmt: skip
 Say = Callable[[str], None]
-ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -123,24 +120,18 @@ class AiBesideChat:
 
 
 def _start(home: Path, stack: ExitStack) -> dict[str, Place]:
-    """All at once, on all cores."""
+    """One after the other: their databases share a core."""
     urls = {mode: stack.enter_context(failing_provider(mode)) for mode in PROVIDERS}
     settings: dict[str, dict[str, str]] = {"off": {"AI": "off"}, "on": {}}
     settings |= {mode: {"OPENAI_BASE_URL": url} for mode, url in urls.items()}
-    with free_to_run(), ThreadPoolExecutor(len(settings)) as threads:
-        starting = {
-            name: threads.submit(stack.enter_context, _place(home / name, chosen)) for name, chosen in settings.items()
-        }
-        return {name: each.result() for name, each in starting.items()}
+    return {name: stack.enter_context(_place(home / name, chosen)) for name, chosen in settings.items()}
 
 
 @contextmanager
 def _place(folder: Path, settings: Mapping[str, str]) -> Iterator[Place]:
     with serving(folder / "home", settings) as live:
         plan = Plan(live.url, CLIENTS, GROUPS)
-        with ONE_AT_A_TIME:
-            cast = asyncio.run(gather_people(plan, (), secrets.token_hex(3), lambda what, done, total: None))
-        yield Place(live, cast)
+        yield Place(live, asyncio.run(gather_people(plan, (), secrets.token_hex(3), lambda what, done, total: None)))
 
 
 async def _perform(plan: Plan, cast: Cast) -> dict[str, Any]:
