@@ -241,6 +241,9 @@ class Settings(BaseSettings):
         None, description="folder of public labelled data; empty: only the small corpus inside the package"
     )
     chatcore_runs: Path = Field(Path("runs"), description="where `python -m pipelines` keeps runs and reports")
+    chatcore_canaries: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="texts planted in conversations, separated by commas: a run that shows one fails"
+    )
     pipelines_cluster: str = Field(
         "",
         description="Dask scheduler for jobs with `executor: dask`: `tls://host:8786`, or `tcp://` on this machine",
@@ -251,7 +254,12 @@ class Settings(BaseSettings):
     )
 
     @field_validator(
-        "authorized_parties", "allowed_origins", "socket_io_cors_origins", "trusted_proxies", mode="before"
+        "authorized_parties",
+        "allowed_origins",
+        "socket_io_cors_origins",
+        "trusted_proxies",
+        "chatcore_canaries",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:

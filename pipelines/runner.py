@@ -31,6 +31,7 @@ from pipelines import artifacts
 from pipelines.disk import say_os_error
 from pipelines.executors import LOG, OUTPUT, Ended, Execution, Executor
 from pipelines.executors.process import InlineExecutor, ProcessExecutor
+from pipelines.leaks import guard, withhold
 from pipelines.reports.page import write_report
 from pipelines.specs import Planned
 
@@ -132,8 +133,11 @@ class Runner:
             None if options.cell_timeout is None else max(1, int(options.cell_timeout.total_seconds())),
         )  # fmt: skip
         ended = await executor.execute(execution, lambda done, total: self._progress(planned, done, total))
+        leaks = await asyncio.to_thread(withhold, working, guard(planned.job.secrets))
         measured = read_metrics(working / METRICS_FILE)
         verdict = decide(planned, ended, measured, working / OUTPUT, baseline)
+        if leaks:
+            verdict = Verdict("error", f"not to be shown, and withheld: {'; '.join(leaks)}"[:1_000], verdict.gates)
         finished = _with_verdict(record, verdict, measured)
         if verdict.status in ("error", "timeout"):
             with (working / LOG).open("a", encoding="utf-8") as log:

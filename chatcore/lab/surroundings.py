@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from pydantic import SecretStr
+
 from chatcore.errors import ChatError
 from chatcore.settings import BadSettings, Settings, load_settings, named_variables
 
@@ -40,6 +42,23 @@ def notebook_environment(secrets: Iterable[str]) -> dict[str, str]:
     if ours.chatcore_data_dir is not None:
         found["CHATCORE_DATA_DIR"] = str(ours.chatcore_data_dir.expanduser().resolve())
     return found
+
+
+def known_secrets(named: Iterable[str]) -> dict[str, str]:
+    """Values that no notebook may show, by the name of their setting or variable: all secrets of the settings, and the
+    variables named."""
+    ours = settings()
+    found = {
+        name.upper(): value.get_secret_value()
+        for name in type(ours).model_fields
+        if isinstance(value := getattr(ours, name), SecretStr)
+    }
+    return {name: value for name, value in (found | named_variables(list(named))).items() if value}
+
+
+def marked_texts() -> tuple[str, ...]:
+    """Texts that somebody put into conversations to see whether they come out."""
+    return settings().chatcore_canaries
 
 
 def expand(text: str) -> str:

@@ -1,0 +1,91 @@
+"""What must not be shown does not leave a run: neither in its notebook, nor in its report, its log or its numbers."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from chatcore.lab.runs.store import JsonlRuns
+from pipelines.leaks import LEAST_SECRET, WITHHELD, Guard, guard, withhold
+from pipelines.runner import Runner
+from pipelines.specs import read_spec
+from tests.pipelines.notebooks import write_notebook
+
+TOKEN, MARKED = "a-token-of-an-analyst", "the-owl-flies-at-noon"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbmEifQ.c2lnbmF0dXJlLW9mLW91cnM"
+
+
+@pytest.mark.parametrize(
+    ("text", "called"),
+    [
+        (f"token {TOKEN}.", "the value of CHATCORE_TOKEN"),
+        (f"he said {MARKED}", "a text of CHATCORE_CANARIES"),
+        (f"Bearer {JWT}", "a token"),
+        ("key sk-proj-abcdefghijklmnopqrstuv", "an API key"),
+        ("AKIAABCDEFGHIJKLMNOP", "an access key"),
+        ("-----BEGIN RSA PRIVATE KEY-----", "a private key"),
+        ("mongodb://chat:s3cret@db.example.org/x", "a database's password"),
+    ],
+)
+def test_secrets_and_marked_texts_are_taken_out_and_called_by_name(text: str, called: str) -> None:
+    cleaned, found = Guard({TOKEN: "the value of CHATCORE_TOKEN", MARKED: "a text of CHATCORE_CANARIES"}).clean(text)
+    assert found == [called]
+    assert WITHHELD in cleaned
+    assert not any(part in cleaned for part in (TOKEN, MARKED, JWT, "s3cret", "sk-proj", "AKIA"))
+
+
+def test_what_is_no_secret_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATCORE_TOKEN", "short")
+    text = "short texts, https://example.org/a:b@c, eyJ, sk-1, score 0.9"
+    assert len("short") < LEAST_SECRET
+    assert guard(()).clean(text) == (text, [])
+
+
+def test_every_file_of_a_run_is_cleaned_and_the_cell_is_named(tmp_path: Path) -> None:
+    output = {"output_type": "stream", "name": "stdout", "text": ["a line\n", f"{TOKEN[:5]}", f"{TOKEN[5:]}\n"]}
+    picture = {"output_type": "display_data", "data": {"text/html": f"<b>{MARKED}</b>"}, "metadata": {}}
+    cells = [{"cell_type": "code", "source": ["x = 1\n", "x"], "outputs": []},
+             {"cell_type": "code", "source": "show()", "outputs": [output, picture]}]  # fmt: skip
+    (tmp_path / "output.ipynb").write_text(json.dumps({"cells": cells, "nbformat": 4}))
+    (tmp_path / "metrics.json").write_text(json.dumps({"said": MARKED}))
+    (tmp_path / "log.txt").write_bytes(b"\xff " + TOKEN.encode())
+    told = withhold(tmp_path, Guard({TOKEN: "the value of CHATCORE_TOKEN", MARKED: "a text of CHATCORE_CANARIES"}))
+    assert told == [
+        "the log has the value of CHATCORE_TOKEN",
+        "metrics.json has a text of CHATCORE_CANARIES",
+        "cell 2 shows the value of CHATCORE_TOKEN",
+        "cell 2 shows a text of CHATCORE_CANARIES",
+    ]
+    everything = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert TOKEN.encode() not in everything
+    assert MARKED.encode() not in everything
+    assert (tmp_path / "log.txt").read_bytes().startswith(b"\xff ")
+    kept = json.loads((tmp_path / "output.ipynb").read_text())
+    assert kept["cells"][0] == cells[0]
+    assert withhold(tmp_path, Guard({TOKEN: "x", MARKED: "y"})) == []
+
+
+def test_a_run_that_shows_a_secret_fails_and_its_report_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATCORE_TOKEN", TOKEN)
+    monkeypatch.setenv("CHATCORE_CANARIES", f"{MARKED},another-one")
+    notebook = write_notebook(
+        tmp_path / "talks.ipynb",
+        "from chatcore import lab\nrun = lab.start(globals())",
+        f"import os; print(os.environ['CHATCORE_TOKEN']); print('the-owl' + '{MARKED[7:]}')",
+        'run.record("score", score, better="higher", at_least=0.5); run.gate()',
+    )
+    spec = tmp_path / "talks.yaml"
+    spec.write_text(f"apiVersion: chatcore/v1\nname: talks\nnotebook: {notebook}\nrun: {{timeout: 60s}}\n")
+    (planned,) = read_spec(spec).plan()
+    record = asyncio.run(Runner(tmp_path / "kept", JsonlRuns(tmp_path / "registry.jsonl")).run(planned))
+    assert (record.status, record.exit_code) == ("error", 2)
+    assert "cell 3 shows the value of CHATCORE_TOKEN" in record.reason
+    assert "cell 3 shows a text of CHATCORE_CANARIES" in record.reason
+    kept = [path for path in Path(record.location).iterdir() if path.is_file()]
+    assert "report.html" in {path.name for path in kept}
+    for path in [*kept, tmp_path / "registry.jsonl"]:
+        assert TOKEN.encode() not in path.read_bytes(), path.name
+        assert MARKED.encode() not in path.read_bytes(), path.name
