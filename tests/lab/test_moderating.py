@@ -5,6 +5,7 @@ import json
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,8 @@ def test_the_solver_says_what_the_server_would_and_asks_the_model_even_where_the
     assert [each["tier"] for each in told["tiers"]] == ["first", "embedded"]
     assert solver.judgements(report, texts).recall().estimate == 1.0
     assert report.totals["degraded"] == 2
+    assert "degraded" in moderating.caution(report)
+    assert "LEARNED" in moderating.caution(replace(report, dataset="public/openai-moderation@sha256:1"))
 
 
 def test_a_stricter_version_flags_more_through_the_same_decision(solver: moderating.Moderator) -> None:

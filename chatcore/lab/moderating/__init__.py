@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from chatcore.lab.moderating.attacks import ATTACKS, Attack, attacked
     from chatcore.lab.moderating.charts import attack_bars, cost_bars, precision_recall, slice_bars
     from chatcore.lab.moderating.costs import Costs, Recommendation, cost_difference, recommend
-    from chatcore.lab.moderating.judgements import Judgements, judgements
+    from chatcore.lab.moderating.judgements import Judgements, caution, judgements
     from chatcore.lab.moderating.redteam import Siege, besiege
     from chatcore.lab.moderating.solver import Moderator, NotDecided, moderate
 
@@ -16,7 +16,7 @@ _PLACES = {
     **dict.fromkeys(("ATTACKS", "Attack", "attacked"), "attacks"),
     **dict.fromkeys(("attack_bars", "cost_bars", "precision_recall", "slice_bars"), "charts"),
     **dict.fromkeys(("Costs", "Recommendation", "cost_difference", "recommend"), "costs"),
-    **dict.fromkeys(("Judgements", "judgements"), "judgements"),
+    **dict.fromkeys(("Judgements", "caution", "judgements"), "judgements"),
     **dict.fromkeys(("Siege", "besiege"), "redteam"),
     **dict.fromkeys(("Moderator", "NotDecided", "moderate"), "solver"),
 }
@@ -40,6 +40,7 @@ __all__ = [
     "attack_bars",
     "attacked",
     "besiege",
+    "caution",
     "cost_bars",
     "cost_difference",
     "judgements",

@@ -24,6 +24,18 @@ UNKNOWN: Final = math.nan
 SUMMARIES: Final[Mapping[str, frozenset[str]]] = {"toxic": frozenset({"harassment", "hate"})}
 """Scores of the embedded model that are no category: what they stand for in labelled data."""
 
+LEARNED: Final = ("public/openai-moderation", "public/surge-toxicity")
+"""What the embedded models were trained on: see training/moderation.py."""
+
+
+def caution(report: Report) -> str:
+    """What a reader must know before believing the numbers, "" where a provider answered."""
+    if not report.totals["degraded"]:
+        return ""
+    if report.dataset.startswith(LEARNED):
+        return "The embedded models LEARNED from these texts: recall here is no estimate for others; take another set."
+    return "An embedded model answered (degraded): a provider's scores mean something else, and need their own limits."
+
 
 @dataclass(frozen=True)
 class Judgements:
