@@ -30,7 +30,6 @@ Document = dict[str, Any]
 NOTHING: Document = {}
 VECTORS = "message_vectors"  # of search, by message id; what is said no more leaves no vector behind
 # Where earlier versions kept the vector; it is larger than the rest of the row.
-NO_VECTOR = {"embedding": 0}
 WITHOUT_VECTOR = {"$unset": {"embedding": ""}}
 OVERTAKEN = "Somebody changed this message at the same moment; look again"
 GONE = "That message is not deleted, or its content was erased already"
@@ -152,7 +151,7 @@ class MongoJournalStore:
 
     @translate_errors
     async def window(self, group_id: str, after: int, up_to: int) -> list[Row]:
-        found = self._messages.find({"groupId": ObjectId(group_id), "seq": {"$gt": after, "$lte": up_to}}, NO_VECTOR)
+        found = self._messages.find({"groupId": ObjectId(group_id), "seq": {"$gt": after, "$lte": up_to}})
         rows = [_row(document) for document in await found.to_list()]
         rows.sort(key=lambda row: row.seq)
         return rows
@@ -162,9 +161,7 @@ class MongoJournalStore:
         wanted = [ObjectId(id_) for id_ in ids]
         if not wanted:
             return {}
-        rows = [
-            _row(document) for document in await self._confirmed.find({"_id": {"$in": wanted}}, NO_VECTOR).to_list()
-        ]
+        rows = [_row(document) for document in await self._confirmed.find({"_id": {"$in": wanted}}).to_list()]
         return {row.id: row for row in rows}
 
     @translate_errors
