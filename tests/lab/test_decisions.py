@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from chatcore import lab
-from chatcore.lab import decisions, traffic
+from chatcore.lab import decisions
 from chatcore.lab.decisions import LedgerNotThere, frame, ledger
 from chatcore.lab.live import LiveChat
 from chatcore.lab.traffic import Taste, Traffic, simulate
@@ -126,13 +126,3 @@ def test_tastes_follow_the_confidence_and_a_person_does_one_thing_with_a_suggest
     assert taken[1.0] == pytest.approx(0.43, abs=0.03)
     for told in (*drawn[0.0], *drawn[1.0]):
         assert sum(name in ("accepted", "edited", "dismissed") for name in told) <= 1
-
-
-def test_what_the_server_refuses_is_counted_and_the_talk_goes_on(
-    chat: LiveChat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    talks = lab.conversations(limit=1)
-    talks.loc[talks.index[2], "text"] = "x" * 200_000
-    done = traffic.simulate(talks, chat, asks_each=0)
-    assert sum(done.refused.values()) == 1
-    assert done.sent == len(talks) - 1
