@@ -1,5 +1,6 @@
 """People and their sign-ins: who a token names, what is kept about them, and how all of it ends."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -106,6 +107,7 @@ class Identity:
         self._erasers: list[Eraser] = []
         self._exporters: list[Exporter] = []
         self._sign_outs: list[SignOut] = []
+        self.somebody_came = asyncio.Event()
         self.admits_name: Callable[[str, str], bool] = lambda user_id, name: True
 
     async def start(self) -> None:
@@ -134,6 +136,7 @@ class Identity:
         if not token:
             raise TokenMissing()
         claims = await self._verifier.verify(token)
+        self.somebody_came.set()
         self._require_same_person(claims, connection)
         self._require_unrevoked(claims)
         user = await self._sync(claims)

@@ -18,8 +18,8 @@ class NameDoor(Protocol):
 
 
 class GuardedNames:
-    """Each refusal is a decision in the ledger. Until the first tier is loaded, a second after the start, names pass;
-    they are looked at again whenever they change."""
+    """Each refusal is a decision in the ledger. Until the first tier is loaded, a second after somebody came, names
+    pass; they are looked at again whenever they change."""
 
     def __init__(self, judge: Judge, metrics: Metrics, spawn: Spawn):
         self._judge, self._metrics, self._spawn = judge, metrics, spawn
