@@ -11,8 +11,14 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from chatcore.errors import Invalid
 
 HTTPS_PORT: Final = 443
-# Addresses in which another one is hidden: 6to4, Teredo, and the two prefixes of NAT64.
-_CARRIERS: Final = tuple(map(ipaddress.ip_network, ("2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")))
+# Addresses in which another one is hidden: 6to4, Teredo, the two prefixes of NAT64, what IPv6 once called compatible
+# with IPv4, and what it translates to it.
+_CARRIERS: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        ("2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96"),
+    )
+)
 _LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -45,6 +51,8 @@ def require_allowed(endpoint: str, *, loopback: bool) -> None:
     if loopback and parts.scheme in ("http", "https") and parts.hostname in _LOOPBACK_NAMES and not _has_user(parts):
         return
     if parts.scheme != "https" or not parts.hostname or _has_user(parts) or port not in (None, HTTPS_PORT):
+        raise _refused()
+    if not parts.hostname.isascii():  # who connects turns it into ASCII first, and digits of other scripts into digits
         raise _refused()
     if _is_address(parts.hostname) and not is_public(parts.hostname):
         raise _refused()

@@ -18,6 +18,7 @@ PRIVATE = [
     "127.0.0.1", "10.0.0.1", "172.16.5.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "255.255.255.255", "192.0.2.7", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "2001:db8::1",
     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::", "not-an-address",
+    "::7f00:1", "::127.0.0.1", "::ffff:0:127.0.0.1",
 ]  # fmt: skip
 
 
@@ -39,6 +40,8 @@ def test_public_addresses_are(address: str) -> None:
         "https://push.example.org@127.0.0.1/x", "https://127.0.0.1/x", "https://[::1]/x", "https://[fe80::1%25eth0]/x",
         "https://10.1.2.3/x", "https://169.254.169.254/latest", "http://127.0.0.1:27017/", "http://localhost/x",
         "file:///etc/passwd", "https://[::ffff:10.0.0.1]/x", "https://[/x",
+        "https://\uff11\uff12\uff17.0.0.1/x", "https://\u246069.254.169.254/latest", "https://127\u30020\u30020\u30021/x",
+        "https://[::127.0.0.1]/x", "https://[::ffff:0:127.0.0.1]/x",
     ],
 )  # fmt: skip
 def test_these_endpoints_are_refused(endpoint: str) -> None:
