@@ -7,12 +7,14 @@ so the order of arrival is the order of handling.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
 import orjson
 
 from chatcore.client.refusals import refusal
+from chatcore.errors import PayloadTooLarge
 
 EventHandler = Callable[[str, Any], None]
 # `sync` of many groups answers in one frame: 20 groups of 200 events of 4 KiB.
@@ -23,12 +25,20 @@ class LinkLost(ConnectionError):
     """The connection is gone or never came about. Whether the last command took effect is not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The server's: after how much silence it counts as dead, and how much it takes at once."""
+
+    silence_seconds: float
+    frame_bytes: int
+
+
 class Link:
     """Open with `Link.open`. `closed` resolves to the reason when the connection ends, whoever ended it."""
 
-    def __init__(self, websocket: aiohttp.ClientWebSocketResponse, *, silence_seconds: float, on_event: EventHandler):
+    def __init__(self, websocket: aiohttp.ClientWebSocketResponse, *, terms: Terms, on_event: EventHandler):
         self._websocket = websocket
-        self._silence_seconds = silence_seconds
+        self._terms = terms
         self._on_event = on_event
         self._acks: dict[int, asyncio.Future[Any]] = {}
         self._next_ack = 0
@@ -52,7 +62,7 @@ class Link:
                 # The protocol has its own pings; aiohttp's would double them.
                 websocket = await http.ws_connect(address, max_msg_size=MAX_FRAME_BYTES, autoping=True, heartbeat=None)
                 try:
-                    silence_seconds = await _shake_hands(websocket, auth)
+                    terms = await _shake_hands(websocket, auth)
                 except BaseException:
                     await websocket.close()
                     raise
@@ -60,7 +70,7 @@ class Link:
             raise LinkLost(f"no answer from {url} within {timeout_seconds:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise LinkLost(f"cannot reach {url}: {cause(error)}") from None
-        link = cls(websocket, silence_seconds=silence_seconds, on_event=on_event)
+        link = cls(websocket, terms=terms, on_event=on_event)
         link._reader = asyncio.create_task(link._read(), name="chatcore-client-reader")
         return link
 
@@ -96,6 +106,9 @@ class Link:
     async def _send(self, frame: str) -> None:
         if self.closed.done():
             raise LinkLost(self.closed.result())
+        if (size := len(frame.encode())) > self._terms.frame_bytes:
+            # The server would close the connection for it, and a repeat would meet the same end.
+            raise PayloadTooLarge(f"This takes {size:,} bytes; the server takes {self._terms.frame_bytes:,} at once")
         try:
             await self._websocket.send_str(frame)
         except (aiohttp.ClientError, OSError) as error:
@@ -105,7 +118,7 @@ class Link:
     async def _read(self) -> None:
         reason = "connection closed"
         try:
-            while frame := await _next_frame(self._websocket, self._silence_seconds):
+            while frame := await _next_frame(self._websocket, self._terms.silence_seconds):
                 if frame == "2":
                     await self._send("3")
                 elif frame == "1" or frame.startswith("41"):
@@ -114,7 +127,7 @@ class Link:
                 else:
                     self._take(frame)
         except TimeoutError:
-            reason = f"the server was silent for {self._silence_seconds:g} s"
+            reason = f"the server was silent for {self._terms.silence_seconds:g} s"
         except LinkLost as lost:
             reason = str(lost)
         finally:
@@ -156,8 +169,8 @@ async def _next_frame(websocket: aiohttp.ClientWebSocketResponse, silence_second
     return message.data if message.type is aiohttp.WSMsgType.TEXT and message.data else None
 
 
-async def _shake_hands(websocket: aiohttp.ClientWebSocketResponse, auth: dict[str, Any]) -> float:
-    """Engine.IO open, then Socket.IO CONNECT. Returns after how many seconds of silence the server counts as dead."""
+async def _shake_hands(websocket: aiohttp.ClientWebSocketResponse, auth: dict[str, Any]) -> Terms:
+    """Engine.IO open, then Socket.IO CONNECT."""
     opening = await _next_frame(websocket, 60)
     if not opening or not opening.startswith("0"):
         raise LinkLost("this is not a Socket.IO server")
@@ -167,7 +180,8 @@ async def _shake_hands(websocket: aiohttp.ClientWebSocketResponse, auth: dict[st
         if frame == "2":
             await websocket.send_str("3")
         elif frame.startswith("40"):
-            return float(terms["pingInterval"] + terms["pingTimeout"]) / 1000
+            silence = float(terms["pingInterval"] + terms["pingTimeout"]) / 1000
+            return Terms(silence, int(terms.get("maxPayload", MAX_FRAME_BYTES)))
         elif frame.startswith("44"):
             said = orjson.loads(frame[2:])
             raise refusal(said.get("data"), fallback=str(said.get("message", "")))

@@ -197,13 +197,17 @@ class LocalAccounts:
         await self._store.update_account(account.name_key, password_hash=await self._hash(password))
         await self._ended(account.user_id)
 
-    async def set_roles(self, name: str, roles: Collection[ServerRole]) -> None:
-        """A role taken away is gone within seconds, as all sessions end; a new one counts from the next sign-in."""
+    async def set_roles(self, name: str, roles: Collection[ServerRole]) -> str:
+        """A role taken away is gone within seconds, as all sessions end; a new one counts from the next sign-in.
+
+        Returns the user's id.
+        """
         account = await self._get(name)
         wanted = _roles(roles)
         await self._store.update_account(account.name_key, roles=wanted)
         if account.roles - wanted:
             await self._ended(account.user_id)
+        return account.user_id
 
     async def forget_user(self, user_id: str) -> None:
         """The part of an erasure that is done here."""

@@ -31,8 +31,12 @@ async def test_an_account_made_on_a_running_server_can_sign_in_until_it_is_remov
         tmp_path, "token", "carla", "--password", "--url", live_server.url, typed="correct horse\n"
     )
     assert status == 0
+    assert (await run_command(tmp_path, "users", "roles", "carla", "operator", "reviewer", **home))[0] == 0
     async with Client(live_server.url, token.strip()) as carla:
         assert carla.user.roles == ["operator"]
+        audit = await carla.rest.request("GET", "/api/admin/audit")
+        given = [one["facts"]["roles"] for one in audit["entries"] if one["target"] == carla.user.user_id]
+        assert given == ["operator, reviewer", "operator"], "newest first: whoever gives power leaves a line"
     status, output = await run_command(tmp_path, "users", "password", "Carla", typed="battery staple\n", **home)
     assert status == 0, output
     with pytest.raises(BadCredentials):

@@ -4,8 +4,11 @@ import asyncio
 import random
 from contextlib import AsyncExitStack
 
+import pytest
+
 from chatcore.client import Backoff, Client
 from chatcore.client.rest import dev_token
+from chatcore.errors import PayloadTooLarge
 from tests.live_server import LiveServer
 from tests.tcp_proxy import tcp_proxy
 
@@ -29,6 +32,17 @@ async def chatter(client: Client, group_id: str, chance: random.Random) -> None:
                 await client.react(group_id, receipt.message_id, "🎉")
             case 2 if number % 3 == 0:
                 await client.delete(group_id, receipt.message_id)
+
+
+async def test_what_is_too_large_for_the_server_is_refused_once_and_the_connection_stays(
+    live_server: LiveServer,
+) -> None:
+    async with AsyncExitStack() as stack:
+        ana = await signed_in(stack, live_server, "verbose")
+        group = await ana.create_group("short words")
+        with pytest.raises(PayloadTooLarge, match="bytes"):
+            await asyncio.wait_for(ana.send(group.id, "x" * 300_000), 20)
+        assert (await ana.send(group.id, "shorter")).seq > 0
 
 
 async def test_five_people_on_a_bad_network_end_with_the_same_log_and_every_message_once(

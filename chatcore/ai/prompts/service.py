@@ -102,7 +102,7 @@ class Prompts:
             version_id = standing.live
         fitting = [one for one in await self._store.versions_of(function) if one.version_id.startswith(version_id)]
         if not fitting:
-            raise NotFound(f"There is no version {version_id[:60]}")
+            raise NotFound(f"There is no version {version_id[:60]}; `prompts list` shows those there are")
         if len(fitting) > 1:
             raise Invalid("Several versions begin like this; give more of the hash", field="versionId")
         return _standing_at(fitting[0], standing)
