@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from chatcore.contract.base import Clean, Moment, ObjectIdText, Shape
+from chatcore.contract.base import Clean, Moment, ObjectIdText, Shape, ToldMoment
 
 FeatureName = Literal[
     "moderation", "smart_reply", "typing", "summary", "topics", "sentiment", "action_items", "search", "ask",
@@ -21,6 +21,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\z", max_length
 WholePromptId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,64}@[0-9a-f]{64}\z", max_length=129)]
 Sentence = Annotated[str, StringConstraints(max_length=1_000), Clean]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200), Clean]
+Finite = Annotated[float, Field(allow_inf_nan=False)]  # JSON has no other: it would come back from the store as null
 ReportStatus = Literal["passed", "failed", "inconclusive", "error", "timeout", "interrupted"]
 GateState = Literal["passed", "failed", "inconclusive", "missing"]
 
@@ -32,8 +33,8 @@ class ListDecisions(Shape):
     group_id: ObjectIdText | None = None
     prompt: PromptId | None = None
     mode: DecisionMode | None = None
-    since: Moment | None = None
-    until: Moment | None = None
+    since: ToldMoment | None = None
+    until: ToldMoment | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
@@ -133,8 +134,8 @@ class ReportGate(Shape):
     metric: Label
     bound: Literal["value", "ci_low", "ci_high"]
     op: Literal[">=", "<=", ">", "<", "=="]
-    value: float
-    found: float | None = None
+    value: Finite
+    found: Finite | None = None
     state: GateState
     advisory: bool = False
     sentence: Sentence = ""
@@ -150,8 +151,8 @@ class Report(Shape):
     job: Label
     status: ReportStatus
     reason: Sentence = ""
-    started_at: Moment
-    finished_at: Moment
+    started_at: ToldMoment
+    finished_at: ToldMoment
     gates: Annotated[list[ReportGate], Field(max_length=100)]
     datasets: Annotated[list[Label], Field(max_length=50)] = Field(default_factory=list)
     artifacts: Annotated[dict[Label, Sha256], Field(max_length=200)] = Field(default_factory=dict)

@@ -44,6 +44,15 @@ def _clean(text: str) -> str:
     return text
 
 
+def _in_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("must say its offset from UTC, as Z or +01:00")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie within the years 1 and 9999 in UTC") from None
+
+
 def iso_milliseconds(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds, as `2026-01-31T12:00:00.000Z`."""
     text = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="milliseconds")
@@ -55,4 +64,6 @@ Text = Annotated[str, Clean]
 ObjectIdText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}\z", min_length=24, max_length=24)]
 UserId = Annotated[str, StringConstraints(min_length=1, max_length=255), Clean]
 Moment = Annotated[datetime, PlainSerializer(iso_milliseconds, return_type=str)]
+ToldMoment = Annotated[Moment, AfterValidator(_in_utc)]
+"""A moment that a client chose: where it says no offset nobody knows when it is, and it cannot be compared."""
 Seq = Annotated[int, Field(ge=0, le=2**53 - 1, strict=True)]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from chatcore.contract.base import Clean, Moment, ObjectIdText, Shape
+from chatcore.contract.base import Clean, Moment, ObjectIdText, Shape, ToldMoment
 
 Purpose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500), Clean]
 Position = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}:[0-9]{1,15}\z", max_length=24)]
@@ -15,8 +15,8 @@ class CreateExport(Shape):
 
     purpose: Purpose
     group_ids: Annotated[list[ObjectIdText], Field(max_length=1_000)] | None = None
-    since: Moment | None = None
-    until: Moment | None = None
+    since: ToldMoment | None = None
+    until: ToldMoment | None = None
     days: Annotated[int, Field(ge=1, le=30)] = 30
 
 
@@ -43,7 +43,7 @@ class ExportPath(Shape):
 
 
 class ReadExport(ExportPath):
-    """`position` is the `next` of the page before."""
+    """`position` is the `next` of the page before. Each page that is read stands in the audit."""
 
     position: Position = "0:0"
 

@@ -19,6 +19,7 @@ from chatcore.groups.records import Room
 from chatcore.groups.rendering import Rendering
 from chatcore.groups.rooms import Rooms
 from chatcore.groups.store import GroupStore
+from chatcore.identity.records import DELETED_USER_NAME
 from chatcore.identity.service import Identity
 from chatcore.journal.ids import new_id
 from chatcore.journal.rows import Row
@@ -107,10 +108,11 @@ class Exports:
         if record is None or record.expires_at <= self._clock():
             raise NotFound("There is no such export, or it has expired: make a new one", field="exportId")
         place, seq = (int(part) for part in request.position.split(":"))
-        if place == seq == 0:
-            await self._audit.record(Deed(caller.user_id, "export.read", record.id, self._clock()))
         if place >= len(record.group_ids):
             raise Invalid("position is not the next of a page of this export", field="position")
+        # Every page: whoever reads may begin at any position.
+        facts = {"position": request.position}
+        await self._audit.record(Deed(caller.user_id, "export.read", record.id, self._clock(), facts))
         return await self._read(record, place, seq)
 
     async def _read(self, record: ExportRecord, place: int, seq: int) -> wire.ExportedPage:
@@ -123,7 +125,7 @@ class Exports:
             end = min(head, seq + PAGE_ROWS)
             rows = await self._journal.window(group_id, max(seq, room.record.first_seq - 1), end)
             kept = await self._kept(record, rows, left_out)
-            messages = await self._exported(record, room, kept, redacted)
+            messages = await self._exported(record, room, kept, redacted, around=rows)
         in_group = room is not None and end < self._rooms.head(group_id).seq
         follows = f"{place}:{end}" if in_group else f"{place + 1}:0" if place + 1 < len(record.group_ids) else None
         return wire.ExportedPage(
@@ -156,12 +158,15 @@ class Exports:
         return kept
 
     async def _exported(
-        self, record: ExportRecord, room: Room, rows: Sequence[Row], redacted: Counter[str]
+        self, record: ExportRecord, room: Room, rows: Sequence[Row], redacted: Counter[str], *, around: Sequence[Row]
     ) -> list[wire.ExportedMessage]:
+        """`around` has what is left out as well: people who left are named in what others say to them."""
         if not rows:
             return []
-        cards = await self._identity.cards({*room.members, *(row.sender_id for row in rows)})
-        names = [name for card in cards.values() for name in (card.name, card.username) if name]
+        met = {user_id for row in around for user_id in (row.sender_id, *row.mentions)}
+        cards = await self._identity.cards({*room.members, *met})
+        known = [card for card in cards.values() if card.name != DELETED_USER_NAME]
+        names = [name for card in known for name in (card.name, card.username) if name]
         scribe = _Scribe(room, Redactor(names), Pseudonyms.of(self._secret, record), redacted)
         shown = await self._rendering.messages(rows)
         return [scribe.copy(row, message) for row, message in zip(rows, shown, strict=True)]

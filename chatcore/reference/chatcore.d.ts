@@ -1212,7 +1212,7 @@ export interface ReadBy {
   readAt: string;
 }
 
-/** `position` is the `next` of the page before. */
+/** `position` is the `next` of the page before. Each page that is read stands in the audit. */
 export interface ReadExport {
   exportId: string;
   /** `next` of the page before; without it, the first page. */

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from chatcore.ai.prompts import store
 from chatcore.ai.prompts.records import PromptStore
@@ -336,6 +337,20 @@ async def test_a_report_must_be_whole_and_say_what_its_numbers_say(shelf: Shelf)
     with pytest.raises(NotFound):
         await shelf.prompts.add_report(evidence(f"{FUNCTION}@{'0' * 64}"))
     assert await shelf.store.report("run-1") is None
+
+
+@pytest.mark.parametrize("number", ["-inf", "inf", "NaN"])
+def test_a_report_holds_no_number_that_json_cannot_give_back(number: str) -> None:
+    for field in ("value", "found"):
+        gate = {"metric": "delta", "bound": "value", "op": ">=", "value": 0.0, "found": 1.0, "state": "passed"}
+        with pytest.raises(ValidationError):
+            ReportGate.model_validate(gate | {field: number})
+
+
+def test_a_report_says_in_which_zone_it_was_made() -> None:
+    content = evidence(f"{FUNCTION}@{'0' * 64}").wire()
+    with pytest.raises(ValidationError):
+        Report.model_validate(content | {"startedAt": "2026-01-05T09:00:00"})
 
 
 async def test_a_comparison_with_what_is_not_live_any_more_is_no_evidence(shelf: Shelf) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from chatcore.contract import exports as e
 from chatcore.contract import groups as g
@@ -203,3 +204,27 @@ async def test_it_takes_the_role_analyst(world: World) -> None:
     ):
         with pytest.raises(Forbidden):
             await attempt
+
+
+@pytest.mark.parametrize("position", ["0:0", "0:1"])
+async def test_no_page_is_read_without_the_audit(world: World, position: str) -> None:
+    for _ in range(2):
+        await world.house.sends(world.ana, world.garden)
+    export = await world.export()
+    assert (await world.page(export, position)).messages
+    deed = world.house.audit_store.links[-1].deed
+    assert (deed.action, deed.target, deed.facts) == ("export.read", export.export_id, {"position": position})
+
+
+async def test_who_left_and_does_not_agree_is_not_named_by_those_who_stay(world: World) -> None:
+    await world.house.sends(world.dan, world.garden, "I am off")
+    await world.house.sends(world.ana, world.garden, "farewell dan")
+    await world.house.services.groups.leave_for_good(world.dan, g.GroupPath(group_id=world.garden))
+    (message,) = await world.read(await world.export())
+    assert message.text == "farewell [name]"
+
+
+@pytest.mark.parametrize("since", ["2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_nobody_can_place_is_refused(since: str) -> None:
+    with pytest.raises(ValidationError):
+        e.CreateExport.model_validate({"purpose": "a test", "since": since})

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from chatcore.exports.redaction import Redactor
 
-NAMES = ("Ana Lindqvist", "ana", "maria_del-mar.99", "Jörg", "O'Neil", "Li")
+NAMES = ("Ana Lindqvist", "ana", "maria_del-mar.99", "Jörg", "O'Neil", "Li", "田中")
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,10 @@ NAMES = ("Ana Lindqvist", "ana", "maria_del-mar.99", "Jörg", "O'Neil", "Li")
         ("from 192.168.10.23 it works", "from [address] it works"),
         ("DE89 3704 0044 0532 0130 00 please", "[iban] please"),
         ("@ana can you? also @nobody.else", "[mention] can you? also [mention]"),
+        ("0171-22-33-44 and 123456789012345678901234", "[number] and [number]"),
+        ("電話は0901234567です、@anaさん、anaさん", "電話は[number]です、[mention]、[name]さん"),
+        ("田中さんは来る", "[name]さんは来る"),
+        ("Jo\u0308rg", "[name]"),
         ("ANA and jörg met o'neil, Lindqvist and Li", "[name] and [name] met [name], [name] and [name]"),
         ("Maria, the mar is calm", "[name], the [name] is calm"),
         ("Ana Lindqvist's bike", "[name]'s bike"),
