@@ -1,11 +1,13 @@
 """Secrets and marked texts in what a run wrote: found, taken out, and told by place and kind, never by content."""
 
+import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from chatcore.lab.surroundings import known_secrets, marked_texts
 from pipelines.executors import LOG, OUTPUT
@@ -16,8 +18,10 @@ SHAPES = {
     "a token": re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"),
     "an API key": re.compile(r"\bsk-[\w-]{20,}"),
     "an access key": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
-    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
-    "a database's password": re.compile(r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)"),
+    "a private key": re.compile(
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[\s\S]{0,10000}?-----END [A-Z ]*PRIVATE KEY-----|[\w+/=\s\\]*)"
+    ),
+    "a database's password": re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"),
 }
 
 
@@ -31,8 +35,10 @@ class Guard:
         """The text without them, and what was in it."""
         found: list[str] = []
         for value, called in self.values.items():
-            if value in text:
-                text = text.replace(value, WITHHELD)
+            forms = [form for form in _written(value) if form in text]
+            for form in forms:
+                text = text.replace(form, WITHHELD)
+            if forms:
                 found.append(called)
         for called, shape in SHAPES.items():
             text, times = shape.subn(WITHHELD, text)
@@ -41,7 +47,14 @@ class Guard:
         return text, found
 
 
-def guard(secrets: tuple[str, ...]) -> Guard:
+def _written(value: str) -> list[str]:
+    """As itself, and as JSON, HTML and addresses write it; each once, the longest first."""
+    as_json = [json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
+    forms = {value, *as_json, html.escape(value), html.escape(value, quote=False), quote(value), quote(value, safe="")}
+    return sorted(forms, key=len, reverse=True)
+
+
+def guard(secrets: Iterable[str]) -> Guard:
     """For a job that was given these secrets, with all those of the settings and CHATCORE_CANARIES."""
     values = {value: f"the value of {name}" for name, value in known_secrets(secrets).items()}
     values |= dict.fromkeys(marked_texts(), "a text of CHATCORE_CANARIES")
@@ -94,8 +107,8 @@ def _inside(value: Any, guard_: Guard) -> tuple[Any, list[str]]:
         parts = [_inside(each, guard_) for each in value]
         return [each for each, _ in parts], [what for _, found in parts for what in found]
     if isinstance(value, dict):
-        pairs = {name: _inside(each, guard_) for name, each in value.items()}
-        return {name: each for name, (each, _) in pairs.items()}, [
-            what for _, found in pairs.values() for what in found
+        pairs = [(guard_.clean(name), _inside(each, guard_)) for name, each in value.items()]
+        return {name: each for (name, _), (each, _) in pairs}, [
+            what for (_, in_name), (_, found) in pairs for what in (*in_name, *found)
         ]
     return value, []

@@ -101,7 +101,7 @@ class Runner:
             try:
                 record = await self._attempt(planned, record, executor, baseline)
             except asyncio.CancelledError:
-                await self._interrupted(record)
+                await self._interrupted(planned, record)
                 raise
             except (OSError, VariableNotSet) as error:
                 said = say_os_error(error) if isinstance(error, OSError) else str(error)
@@ -172,11 +172,18 @@ class Runner:
         """Half of a run, on a disk that may be full."""
         shutil.rmtree(self._working(record), ignore_errors=True)
 
-    async def _interrupted(self, record: RunRecord) -> None:
+    async def _interrupted(self, planned: Planned, record: RunRecord) -> None:
+        """What it wrote until then is kept, as clean as of a run that came to its end; else nothing of it."""
         finished = _with_verdict(record, Verdict("interrupted", "stopped before its end", GateReport()), Measured())
-        if self._working(record).is_dir():
-            with contextlib.suppress(OSError):
-                finished = self._publish(self._working(record), finished)
+        working = self._working(record)
+        if working.is_dir():
+            try:
+                if leaks := withhold(working, guard(planned.job.secrets)):
+                    reason = f"{finished.reason}; not to be shown, and withheld: {'; '.join(leaks)}"
+                    finished = finished.model_copy(update={"reason": reason[:1_000]})
+                finished = self._publish(working, finished)
+            except (OSError, VariableNotSet):
+                self._discard(record)
         with contextlib.suppress(ChatError, OSError):  # being stopped is what counts now
             await self._store.save(finished)
 

@@ -20,6 +20,7 @@ from chatcore.lab.surroundings import VariableNotSet, settings
 from pipelines.disk import say_os_error
 from pipelines.executors.process import ProcessExecutor
 from pipelines.executors.protocol import OUTPUT, Ended, Execution, OnCells
+from pipelines.leaks import guard, withhold
 from pipelines.processes import end_family
 from pipelines.specs import BadSpec
 
@@ -137,6 +138,9 @@ async def _in(folder: Path, task: Mapping[str, Any], on_cells: OnCells) -> dict[
         task["cell_timeout_seconds"],
     )  # fmt: skip
     ended = await ProcessExecutor().execute(execution, on_cells)
+    # Here, as nobody else knows the values of this worker's secrets.
+    if leaks := await asyncio.to_thread(withhold, results, guard(execution.secrets)):
+        ended = _failed(f"not to be shown, and withheld: {'; '.join(leaks)}"[:1_000])
     files = {path.name: path.read_bytes() for path in sorted(results.iterdir()) if path.is_file()}
     if (size := sum(map(len, files.values()))) > MAX_BYTES:
         ended = _failed(f"its files take {size:,} bytes, and {MAX_BYTES:,} can travel")

@@ -27,6 +27,7 @@ from pipelines.runner import Runner
 from pipelines.specs import BadSpec, Planned, read_spec
 from tests.pipelines.notebooks import write_notebook
 from tests.pipelines.test_commands import ROOT, environment
+from tests.pipelines.test_leaks import holding
 from tests.pipelines.test_runs import GATE, RECORD, START, carriers
 
 HOLDS_ON_ONCE = """from pathlib import Path
@@ -69,7 +70,7 @@ class Cluster:
     def __init__(self, folder: Path, tls: Path):
         self.folder = folder
         self.tls = tls
-        self._variables = environment(folder) | {"PIPELINES_TLS_DIR": str(tls), "ONLY_ON_WORKERS": "s3cret"}
+        self._variables = environment(folder) | {"PIPELINES_TLS_DIR": str(tls), "ONLY_ON_WORKERS": "s3cret-of-workers"}
         self._started: list[subprocess.Popen[str]] = []
         self.address = self._listening(self.start("scheduler", "tls://127.0.0.1:0"))
         self.workers = [self.start("worker", self.address, "--name", name) for name in ("one", "two")]
@@ -143,10 +144,17 @@ async def test_jobs_run_on_the_workers_with_their_secrets_and_come_back_whole(tm
     for record in records:
         assert {"metrics.json", "output.ipynb", "report.html", "request.json"} <= set(record.artifacts)
         output = (Path(record.location) / "output.ipynb").read_text()
-        assert " 6\\n" in output
+        assert " 17\\n" in output
         assert "s3cret" not in output
     assert len(seen) >= 8
     assert carriers({record.run_id for record in records}) == []
+
+
+async def test_a_worker_withholds_its_secrets_which_nobody_else_knows(tmp_path: Path, cluster: Cluster) -> None:
+    shows = 'import os; print(os.environ["ONLY_ON_WORKERS"])'
+    record = await runner(cluster, tmp_path).run(job(tmp_path, "a", shows, more="secrets: [ONLY_ON_WORKERS]\n"))
+    assert (record.status, "shows the value of ONLY_ON_WORKERS" in record.reason) == ("error", True), record.reason
+    assert holding(b"s3cret-of-workers", record) == []
 
 
 async def test_a_secret_that_the_worker_lacks_is_named(tmp_path: Path, cluster: Cluster) -> None:

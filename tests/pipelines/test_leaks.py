@@ -1,11 +1,15 @@
 """What must not be shown does not leave a run: neither in its notebook, nor in its report, its log or its numbers."""
 
 import asyncio
+import html
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from chatcore.lab.runs import RunRecord
 from chatcore.lab.runs.store import JsonlRuns
 from pipelines.leaks import LEAST_SECRET, WITHHELD, Guard, guard, withhold
 from pipelines.runner import Runner
@@ -14,6 +18,13 @@ from tests.pipelines.notebooks import write_notebook
 
 TOKEN, MARKED = "a-token-of-an-analyst", "the-owl-flies-at-noon"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbmEifQ.c2lnbmF0dXJlLW9mLW91cnM"
+
+
+def holding(secret: bytes, record: RunRecord) -> list[str]:
+    """Files of the run that show it."""
+    files = [path for path in Path(record.location).rglob("*") if path.is_file()]
+    assert files
+    return [path.name for path in files if secret in path.read_bytes()]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +44,29 @@ def test_secrets_and_marked_texts_are_taken_out_and_called_by_name(text: str, ca
     assert found == [called]
     assert WITHHELD in cleaned
     assert not any(part in cleaned for part in (TOKEN, MARKED, JWT, "s3cret", "sk-proj", "AKIA"))
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_marked_text_is_found_however_a_file_writes_it(tmp_path: Path, ascii_only: bool) -> None:
+    marked = 'Grüße "an die" <Eule>'
+    (tmp_path / "metrics.json").write_text(json.dumps({"said": marked, marked: 1}, ensure_ascii=ascii_only))
+    (tmp_path / "page.html").write_text(f"<p>{html.escape(marked)}</p><a href='?q={quote(marked)}'>")
+    cell = {"cell_type": "code", "source": "x", "outputs": [{"data": {"application/json": {marked: 1}}}]}
+    (tmp_path / "output.ipynb").write_text(json.dumps({"cells": [cell]}))
+    told = withhold(tmp_path, Guard({marked: "a text of CHATCORE_CANARIES"}))
+    assert [line.split()[0] for line in told] == ["metrics.json", "cell", "page.html"]
+    for path in tmp_path.iterdir():
+        kept = path.read_text()
+        assert "Eule" not in kept, path.name
+        if path.suffix != ".html":
+            json.loads(kept)
+
+
+def test_of_a_key_the_body_goes_too_and_of_an_address_a_password_without_a_user() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg/+kq==\n-----END PRIVATE KEY-----"
+    assert Guard({}).clean(f"a {key} z")[0] == f"a {WITHHELD} z"
+    assert Guard({}).clean(f"a {key[:40]}")[0] == f"a {WITHHELD}", "cut off"
+    assert Guard({}).clean("redis://:s3cret@cache/0")[0] == f"redis://{WITHHELD}@cache/0"
 
 
 def test_what_is_no_secret_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,3 +123,26 @@ def test_a_run_that_shows_a_secret_fails_and_its_report_does_not(
     for path in [*kept, tmp_path / "registry.jsonl"]:
         assert TOKEN.encode() not in path.read_bytes(), path.name
         assert MARKED.encode() not in path.read_bytes(), path.name
+
+
+async def test_a_run_that_is_stopped_keeps_no_secret_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATCORE_TOKEN", TOKEN)
+    notebook = write_notebook(
+        tmp_path / "held.ipynb",
+        "import os, time; print(os.environ['CHATCORE_TOKEN'])\nopen(2, 'w').write(os.environ['CHATCORE_TOKEN'])",
+        "time.sleep(300)",
+    )
+    spec = tmp_path / "held.yaml"
+    spec.write_text(f"apiVersion: chatcore/v1\nname: held\nnotebook: {notebook}\nrun: {{timeout: 60s}}\n")
+    (planned,) = read_spec(spec).plan()
+    shown, store = asyncio.Event(), JsonlRuns(tmp_path / "registry.jsonl")
+    runner = Runner(tmp_path / "kept", store, progress=lambda _, done, __: shown.set() if done > 1 else None)
+    task = asyncio.create_task(runner.run(planned))
+    await asyncio.wait_for(shown.wait(), 60)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (record,) = await store.recent(since=datetime(2000, 1, 1, tzinfo=UTC))
+    assert record.status == "interrupted"
+    assert "withheld" in record.reason
+    assert holding(TOKEN.encode(), record) == []
