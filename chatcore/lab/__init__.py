@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from chatcore.lab.judging import Judge, judge
     from chatcore.lab.live import LiveChat, live_chat
     from chatcore.lab.moderating import moderate
-    from chatcore.lab.replaying import ReplayLog, replay
+    from chatcore.lab.replaying import ReplayLog, answers_in, suggested
+    from chatcore.lab.replaying.replay import replay
     from chatcore.lab.replies import ReplySolver, changed, line_up, reply
     from chatcore.lab.searching.corpus import needles, search_corpus
     from chatcore.lab.searching.served import served_search
@@ -47,6 +48,7 @@ __all__ = [
     "Sample",
     "Task",
     "Turn",
+    "answers_in",
     "answers_of_people",
     "arena",
     "calibrate",
@@ -79,6 +81,7 @@ __all__ = [
     "served_search",
     "start",
     "statistics",
+    "suggested",
     "versus",
 ]
 
@@ -95,7 +98,7 @@ _PLACES = {
     "LiveChat": "live",
     "export": "exporting",
     "ledger": "decisions",
-    "ReplayLog": "replaying",
+    **dict.fromkeys(("ReplayLog", "answers_in", "suggested"), "replaying"),
     "live_chat": "live",
     "moderate": "moderating",
     "replay": "replaying",

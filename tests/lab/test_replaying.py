@@ -104,3 +104,27 @@ def test_a_notebook_talks_without_asyncio(monkeypatch: pytest.MonkeyPatch) -> No
     chat.close()
     with pytest.raises(RuntimeError, match="was closed"):
         chat.run(ana.client.typing(group.id))
+
+
+def test_the_server_is_asked_before_each_answer_and_its_suggestions_are_scored() -> None:
+    talks = lab.conversations(limit=3)
+    data = lab.answers_in(talks)
+    with lab.live_chat(ai=True) as chat:
+        log = lab.replay(talks, into=chat, suggestions=True)
+    assert log.violations == Violations()
+    assert sorted(log.suggestions["sample"]) == sorted(sample.id for sample in data)
+    assert (log.suggestions["error"] == "").all()
+    assert log.suggestions["degraded"].all()
+    task = lab.Task(data, lab.suggested(log.suggestions), lab.line_up(data))
+    assert lab.evaluate(task).table["score"].between(0, 1).all()
+
+
+def test_a_question_that_the_server_refuses_is_missing_data(server: ServerInThread) -> None:
+    """AI is off on this server."""
+    talks = lab.conversations(limit=1)
+    data = lab.answers_in(talks)
+    log = lab.replay(talks, into=server.url, suggestions=True)
+    assert set(log.suggestions["error"]) == {"capability_unavailable"}
+    report = lab.evaluate(lab.Task(data, lab.suggested(log.suggestions), lambda sample, output: 1.0))
+    assert len(report.failures) == len(data)
+    assert report.table["score"].isna().all()

@@ -17,6 +17,7 @@ from chatcore.errors import ChatError
 from chatcore.lab.live import LiveChat
 from chatcore.lab.loops import LoopThread
 from chatcore.lab.pages import Table, facts
+from chatcore.lab.replaying.asking import Asked, ask, table_of
 from chatcore.lab.replaying.checks import Heard, Sent, Violations, check_transport
 
 Clock = Literal["virtual", "real"]
@@ -28,13 +29,15 @@ COLUMNS = ("conversation", "seq", "sender", "text")
 @dataclass(frozen=True)
 class ReplayLog:
     """`messages` has one row for each message: conversation, seq, sender, text, at, group, log_seq, message_id, ack_ms,
-    delivered_ms (to the slowest listener). Errors are missing acks, never zeros. `seconds` leaves the set-up out."""
+    delivered_ms (to the slowest listener). Errors are missing acks, never zeros. `seconds` leaves the set-up out.
+    `suggestions`, where they were asked for, has one row for each answer to another person; see `asking.COLUMNS`."""
 
     messages: pd.DataFrame
     violations: Violations
     deliveries: int
     seconds: float
     refused: Mapping[str, int]
+    suggestions: pd.DataFrame = field(default_factory=lambda: table_of([]), repr=False)
 
     @property
     def rate(self) -> float:
@@ -54,6 +57,9 @@ class ReplayLog:
         }
         rows = [[name.replace("_", " "), f"{count:,}"] for name, count in self.violations.counts().items()]
         rows += [[f"refused: {code}", f"{count:,}"] for code, count in self.refused.items()]
+        if len(self.suggestions):
+            failed = int((self.suggestions["error"] != "").sum())
+            told |= {"suggestions asked": f"{len(self.suggestions):,}", "of them refused": f"{failed:,}"}
         return facts("Replay", told) + Table(["invariant", "violations"], rows, frozenset({1})).html()
 
 
@@ -64,11 +70,14 @@ def replay(
     clock: Clock = "virtual",
     speed: float = 1.0,
     at_once: int = AT_ONCE,
+    suggestions: bool = False,
 ) -> ReplayLog:
     """Every conversation in a group of its own; its messages one after another, as they answer each other.
 
     `virtual`: each message as soon as the one before it is stored. `real`: with the recorded pauses, `speed` times as
     fast. `at_once` conversations go on side by side. `into` a URL of a development server works too.
+    With `suggestions` whoever is about to answer somebody first asks the server what to say; `lab.suggested` makes a
+    solver of that, which is scored as `lab.reply` is.
     """
     if absent := [name for name in COLUMNS if name not in talks.columns]:
         raise ValueError(f"conversations need the columns {', '.join(COLUMNS)}; {', '.join(absent)} is not there")
@@ -78,11 +87,13 @@ def replay(
         raise ValueError("speed is a factor above 0")
     pauses = _pauses(talks, speed) if clock == "real" else {}
     if isinstance(into, LiveChat):
-        log: ReplayLog = into.run(_replay(talks, into.url, pauses, at_once), timeout_seconds=None)
+        log: ReplayLog = into.run(
+            _replay(talks, into.url, pauses, at_once, suggestions=suggestions), timeout_seconds=None
+        )
         return log
     thread = LoopThread("chatcore-replay")
     try:
-        return thread.run(_replay(talks, into, pauses, at_once))
+        return thread.run(_replay(talks, into, pauses, at_once, suggestions=suggestions))
     finally:
         thread.close()
 
@@ -100,6 +111,8 @@ class _Recording:
     arrived_at: dict[tuple[str, int], float] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    asks: bool = False
+    asked: list[Asked] = field(default_factory=list)
 
     def note(self, listener: str, event: Event) -> None:
         if event.name == "new_message" and event.data.get("type") != "system":
@@ -115,8 +128,10 @@ class _Recording:
         return check_transport(self.sent, self.heard, self.members, self.read_up_to, self.expected_reads)
 
 
-async def _replay(talks: pd.DataFrame, url: str, pauses: Mapping[tuple[str, int], float], at_once: int) -> ReplayLog:
-    recording = _Recording()
+async def _replay(
+    talks: pd.DataFrame, url: str, pauses: Mapping[tuple[str, int], float], at_once: int, *, suggestions: bool
+) -> ReplayLog:
+    recording = _Recording(asks=suggestions)
     slots = asyncio.Semaphore(at_once)
     parts = [(str(key), part.sort_values("seq")) for key, part in talks.groupby("conversation", sort=False)]
     busy: list[tuple[float, float]] = []
@@ -130,7 +145,12 @@ async def _replay(talks: pd.DataFrame, url: str, pauses: Mapping[tuple[str, int]
             group.create_task(one(key, part))
     seconds = max(end for _, end in busy) - min(start for start, _ in busy) if busy else 0.0
     return ReplayLog(
-        _table(recording, talks), recording.check(), len(recording.heard), seconds, dict(recording.refused)
+        _table(recording, talks),
+        recording.check(),
+        len(recording.heard),
+        seconds,
+        dict(recording.refused),
+        table_of(recording.asked),
     )
 
 
@@ -157,6 +177,8 @@ async def _hold(
         started = time.perf_counter()
         last, speaker = 0, ""
         for row in part.itertuples():
+            if recording.asks and speaker not in ("", row.sender):
+                recording.asked.append(await ask(people[row.sender], group, key, int(row.seq)))
             if pause := pauses.get((key, int(row.seq)), 0.0):
                 await asyncio.sleep(pause)
             if place := await _say(people[row.sender], group, key, row, recording):
