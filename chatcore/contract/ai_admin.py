@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from chatcore.contract.base import Clean, Moment, ObjectIdText, Shape, ToldMoment
 
@@ -24,6 +24,25 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=200), Clean]
 Finite = Annotated[float, Field(allow_inf_nan=False)]  # JSON has no other: it would come back from the store as null
 ReportStatus = Literal["passed", "failed", "inconclusive", "error", "timeout", "interrupted"]
 GateState = Literal["passed", "failed", "inconclusive", "missing"]
+
+
+MOST_LEVELS = 20
+LARGEST_WHOLE = 2**53 - 1
+
+
+def _storable(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Refuses what JSON lets through but the database does not: NUL in a name, huge numbers, levels without end."""
+    level: list[Any] = [parameters]
+    for _ in range(MOST_LEVELS):
+        if any("\x00" in name for each in level if isinstance(each, dict) for name in each):
+            raise ValueError("must not have a NUL character in a name")
+        if any(isinstance(each, int) and abs(each) > LARGEST_WHOLE for each in level):
+            raise ValueError(f"must not hold whole numbers beyond {LARGEST_WHOLE}")
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [value for values in inner for value in values]
+        if not level:
+            return parameters
+    raise ValueError(f"must not be nested deeper than {MOST_LEVELS} levels")
 
 
 class ListDecisions(Shape):
@@ -113,7 +132,9 @@ class AddPrompt(Shape):
 
     function: FunctionName
     text: Annotated[str, StringConstraints(min_length=1, max_length=64_000), Clean]
-    parameters: Annotated[dict[str, Any], Field(max_length=100)] = Field(default_factory=dict)
+    parameters: Annotated[dict[str, Any], Field(max_length=100), AfterValidator(_storable)] = Field(
+        default_factory=dict
+    )
 
 
 class StartCanary(PromptPath):

@@ -14,7 +14,7 @@ from chatcore.ai.prompts.service import Prompts
 from chatcore.ai.prompts.shipped import folder, shipped, without_tests
 from chatcore.ai.prompts.store import MemoryPromptStore, MongoPromptStore
 from chatcore.ai.prompts.versions import make_version
-from chatcore.contract.ai_admin import Report, ReportGate
+from chatcore.contract.ai_admin import AddPrompt, Report, ReportGate
 from chatcore.errors import Conflict, Invalid, NotFound
 from chatcore.mongo import Mongo
 
@@ -337,6 +337,19 @@ async def test_a_report_must_be_whole_and_say_what_its_numbers_say(shelf: Shelf)
     with pytest.raises(NotFound):
         await shelf.prompts.add_report(evidence(f"{FUNCTION}@{'0' * 64}"))
     assert await shelf.store.report("run-1") is None
+
+
+def nested(levels: int) -> dict[str, Any]:
+    return {"inside": nested(levels - 1)} if levels else {}
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"x": 2**64 - 1}, {"x": [{"y": -(2**70)}]}, {"a\0b": 1}, {"a": {"b\0": 1}}, nested(150)]
+)
+def test_parameters_that_the_database_cannot_hold_are_refused(parameters: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        AddPrompt(function=FUNCTION, text="x", parameters=parameters)
+    AddPrompt(function=FUNCTION, text="x", parameters={"a": [1, 0.5, None, True, {"b": 2**53 - 1}], "n": nested(10)})
 
 
 @pytest.mark.parametrize("number", ["-inf", "inf", "NaN"])
