@@ -169,20 +169,8 @@ MEANING = """## How to read this
   same data (.856 OpenAI, .847 Llama Guard, .787 Perspective). The weights that ship learned from all folds.
   A few settings (strengths, weights of everyday talk) were chosen on these same folds, which flatters them slightly.
   Self-harm, which has 51 examples there, also learns from 27 lines of our own (`training/crisis_lessons.txt` and what
-  the reply bank knows people in need by), in each fold, and so does any category, of which self-harm is one; none of
-  these lines is measured on. The size of self-harm's error is about .05.
-- **What was chosen last**: whether any category learns from these lines, and whether the two halves of a category meet
-  by the mean of their logits or of their scores. Both were chosen on five other partitions of the same samples into
-  folds (near-duplicates together), not on the one measured above. The mean of any category there: .8001 with neither,
-  .8012 with the lines, .8034 with the logits, .8045 with both, from .798 to .811 by partition; here .7997, .8007, .8031
-  and .8036. So it lies about as far above its target as the choice of the folds moves it. The logits gained in all
-  seven categories on average (self-harm .753 to .765, violence .400 to .423).
-- **A category's threshold** is the lowest score with a precision of .8 in cross-validation, which few examples make
-  unsteady: harassment's is .91 here, where it finds 6 of 75 (12 before the last change), and between .75 and .84 in
-  three other partitions; insults are flagged as `toxic` besides. The other categories find as many as before or more.
-  At the limits for masking (.93) and blocking (.97), no category alarms on 6,000 turns of Topical-Chat or 800 tweets
-  labelled as neither.
-- The scores are those of whole texts; what ships also reads longer ones piece by piece and disguised ones as they
+  the reply bank knows people in need by), in each fold; none of them is measured on. The size of its error is about
+  .05. The scores are those of whole texts; what ships also reads longer ones piece by piece and disguised ones as they
   are meant (`chatcore/models/readings.py`), and takes the highest score.
 - **toxic** and **false alarms** are measured with the weights that ship. The everyday lines use words of violence,
   sex, illness and groups of people harmlessly; other such lines (`training/everyday_lessons.txt`) were learned from.

@@ -7,7 +7,6 @@ their labels call a dialect offensive.
 """
 
 import hashlib
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from sklearn.svm import SVC
 from chatcore.models.embedding import Embedder
 from chatcore.models.files import DATA
 from chatcore.models.first_tier import LEXICON_FILE, NGRAM_FILE, fingerprint, fold_word
-from chatcore.models.moderation import CATEGORIES, GAMMA, HEADS, MARGIN_SCALE, VECTOR_FILE, meet, with_any
+from chatcore.models.moderation import CATEGORIES, GAMMA, HEADS, MARGIN_SCALE, VECTOR_FILE, with_any
 from chatcore.models.ngrams import BUCKETS, count_ngrams, fold
 from chatcore.models.replies import ReplyBank
 from training.manifest import record
@@ -42,7 +41,7 @@ Array = npt.NDArray[np.float64]
 EASY_WEIGHT, LESSON_WEIGHT = 0.1, 0.5  # everyday lines are many and easy; the lessons use dangerous words harmlessly
 LESSONS = Path(__file__).with_name("everyday_lessons.txt")
 CRISIS_LESSONS = Path(__file__).with_name("crisis_lessons.txt")
-CRISIS_INTENT, CRISIS_HEADS = "crisis", ("SH", "any")
+CRISIS_INTENT, CRISIS_HEAD = "crisis", "SH"
 VECTOR_C, NGRAM_C, KERNEL_C = 3.0, 10.0, 5.0
 FOLDS = 5
 NEAR_DUPLICATE = 0.85  # cosine
@@ -88,14 +87,15 @@ class Material:
 class Fitted:
     """Estimators of one head; `any` has a kernel machine for its vectors."""
 
-    head: str
     vector: LogisticRegression | SVC
     ngram: LogisticRegression
 
     def score(self, texts: Texts) -> Array:
-        scale = MARGIN_SCALE if isinstance(self.vector, SVC) else 1.0
-        logits = scale * self.vector.decision_function(texts.vectors), self.ngram.decision_function(texts.ngrams)
-        return meet(self.head, *logits).astype(np.float64)
+        if isinstance(self.vector, SVC):
+            first = 1 / (1 + np.exp(-MARGIN_SCALE * self.vector.decision_function(texts.vectors)))
+        else:
+            first = self.vector.predict_proba(texts.vectors)[:, 1]
+        return np.asarray((first + self.ngram.predict_proba(texts.ngrams)[:, 1]) / 2)
 
 
 def label_of(sample: Sample, head: str) -> int:
@@ -160,18 +160,16 @@ def weigh_rows(rows: sparse.csr_matrix, rarity: npt.NDArray[np.float32]) -> spar
 
 
 def fit(head: str, texts: Texts, labels: npt.NDArray[np.int64], material: Material) -> Fitted:
-    """Everyday talk is an example of nothing for every head, and talk of people in need one of self-harm, so of
-    any category too."""
+    """Everyday talk is an example of nothing for every head, and talk of people in need one for self-harm alone."""
     all_texts = texts.plus(material.everyday)
     all_labels = np.concatenate([labels, np.zeros(len(material.everyday_weights), np.int64)])
     weights = np.concatenate([np.ones(len(labels)), material.everyday_weights])
-    if head in CRISIS_HEADS:
+    if head == CRISIS_HEAD:
         more = len(material.crisis.vectors)
         all_texts, all_labels = all_texts.plus(material.crisis), np.append(all_labels, np.ones(more, np.int64))
         weights = np.append(weights, np.full(more, LESSON_WEIGHT))
     vector = SVC(C=KERNEL_C, gamma=GAMMA, class_weight="balanced") if head == "any" else _logistic(VECTOR_C)
     return Fitted(
-        head,
         vector.fit(all_texts.vectors, all_labels, sample_weight=weights),
         _logistic(NGRAM_C).fit(all_texts.ngrams, all_labels, sample_weight=weights),
     )
@@ -201,7 +199,7 @@ def cross_validate(material: Material) -> dict[str, Array]:
 def _judge_fold(material: Material, learn: npt.NDArray[np.intp], judge: npt.NDArray[np.intp]) -> dict[str, Array]:
     """Kept in the cache by what it was made from, so that an evaluation does not repeat the training's work."""
     settings = (VECTOR_C, NGRAM_C, KERNEL_C, GAMMA, material.everyday_weights.sum(), material.everyday.vectors.sum())
-    settings += (material.crisis.vectors.sum(), CRISIS_HEADS, inspect.getsource(meet))
+    settings += (material.crisis.vectors.sum(),)
     key = hashlib.sha256(repr((settings, judge.tolist())).encode()).hexdigest()[:16]
     path = CACHE / f"fold-{key}.npz"
     if path.exists():

@@ -61,13 +61,10 @@ class NgramHeads:
         with np.load(path) as stored:
             return cls(tuple(map(str, stored["names"])), stored["rarity"], stored["weights"], stored["bias"])
 
-    def logits(self, text: str) -> npt.NDArray[np.float32]:
+    def score(self, text: str) -> npt.NDArray[np.float32]:
         buckets, counts = count_ngrams(fold(text))
         values = weigh(buckets, counts, self._rarity)
-        return np.asarray(values @ self._weights[buckets] + self._bias, np.float32)
-
-    def score(self, text: str) -> npt.NDArray[np.float32]:
-        return sigmoid(self.logits(text))
+        return sigmoid(values @ self._weights[buckets] + self._bias)
 
 
 class Lexicon:

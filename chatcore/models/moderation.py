@@ -1,4 +1,4 @@
-"""Moderation of one text: heads on its MiniLM vector meet heads on its character n-grams.
+"""Moderation of one text: heads on its MiniLM vector averaged with heads on its character n-grams.
 
 The head `any` is a Gaussian kernel machine on the vector: it ranked better than a line in cross-validation (AUPRC
 .796 against .745), while the single categories have too few examples for curved borders.
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from numpy.typing import ArrayLike
 
 from chatcore.models.categories import CATEGORIES, HEADS, OPENAI_NAMES
 from chatcore.models.embedding import Embedder, Vectors
@@ -72,10 +71,11 @@ class VectorHeads:
             support, shares, offset = stored["support"], stored["shares"], float(stored["offset"])
             return cls(support, shares, offset, stored["weights"], stored["bias"])
 
-    def logits(self, vector: Vectors) -> Vectors:
+    def score(self, vector: Vectors) -> Vectors:
         """In the order of HEADS."""
         margin = float(gaussian(self._support @ vector) @ self._shares) + self._offset
-        return np.append(np.float32(MARGIN_SCALE * margin), vector @ self._weights + self._bias).astype(np.float32)
+        logits = np.append(np.float32(MARGIN_SCALE * margin), vector @ self._weights + self._bias)
+        return sigmoid(logits.astype(np.float32))
 
 
 class Moderation:
@@ -93,9 +93,8 @@ class Moderation:
 
     def judge(self, text: str, vector: Vectors, thresholds: dict[str, float] | None = None) -> Verdict:
         """One reading. `thresholds` by the names of the answer replace the measured ones."""
-        from_vector, from_ngrams = self._vectors.logits(vector), self._ngrams.logits(text)
-        met = [float(meet(head, from_vector[place], from_ngrams[place])) for place, head in enumerate(HEADS)]
-        scores = with_any(dict(zip(HEADS, met, strict=True)))
+        means = (self._vectors.score(vector) + self._ngrams.score(text)) / 2
+        scores = with_any(dict(zip(HEADS, means.tolist(), strict=True)))
         limits = {OPENAI_NAMES.get(head, head): limit for head, limit in self.thresholds.items()} | (thresholds or {})
         named = {OPENAI_NAMES.get(head, head): round(score, 5) for head, score in scores.items()}
         flags = {name: score >= limits[name] for name, score in named.items()}
@@ -122,14 +121,6 @@ class Moderation:
             ],
             reason=f"scores above the threshold: {', '.join(flagged)}" if flagged else "",
         )
-
-
-def meet(head: str, from_vector: ArrayLike, from_ngrams: ArrayLike) -> Array:
-    """Scores of a head from the logits of its two halves. A category takes the mean of the logits: over five
-    other partitions into folds each of the seven ranked better so. `any` and `toxic` take the mean of the scores: `any`
-    ranked slightly better so, and of 800 harmless tweets `toxic` flagged half as many (30, not 61)."""
-    first, second = np.asarray(from_vector), np.asarray(from_ngrams)
-    return sigmoid((first + second) / 2) if head in CATEGORIES else (sigmoid(first) + sigmoid(second)) / 2
 
 
 def with_any(scores: dict[str, float]) -> dict[str, float]:

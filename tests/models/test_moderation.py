@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chatcore.models.categories import CATEGORIES
 from chatcore.models.first_tier import FirstTier, Lexicon, Match, NgramHeads, fingerprint
 from chatcore.models.loaded import Models
-from chatcore.models.moderation import HEADS, NEVER_BLOCKED, meet
+from chatcore.models.moderation import HEADS, NEVER_BLOCKED
 from chatcore.models.ngrams import count_ngrams, fold
 from chatcore.models.shapes import ModerateMessageInput, ModerationParameters
 
@@ -46,14 +45,6 @@ def test_hate_alone_is_flagged_for_a_person_and_never_blocked(models: Models) ->
     answer = models.moderation.decide(asked, models.embedder)
     assert {row.category for row in answer.categories if row.flagged} <= NEVER_BLOCKED
     assert answer.action == "flag"
-
-
-@pytest.mark.parametrize("category", CATEGORIES)
-def test_one_sure_half_moves_a_category_more_than_toxic_and_any(category: str) -> None:
-    sure, unsure = np.float32(6), np.float32(-1)
-    assert meet(category, sure, unsure) == pytest.approx(1 / (1 + np.exp(-2.5)))
-    for head in ("toxic", "any"):
-        assert meet(head, sure, unsure) == pytest.approx((1 / (1 + np.exp(-6)) + 1 / (1 + np.exp(1))) / 2)
 
 
 def test_hidden_and_stretched_letters_fold_to_the_same_text() -> None:

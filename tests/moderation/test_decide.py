@@ -91,7 +91,7 @@ def test_what_the_first_tier_suspects_counts_only_where_no_model_spoke() -> None
 
 def test_a_later_tier_frees_nobody() -> None:
     """A model that obeys the message it judges says that all is well."""
-    flagged, blocked = seen("embedded", harassment=0.95), seen("first", sexual=0.99)
+    flagged, blocked = seen("embedded", harassment=0.8), seen("first", sexual=0.99)
     obedient = Evidence("prompt", {"harassment": 0.0, "sexual": 0.0})
     assert rule("x", [flagged, obedient], POLICY).action == "flag"
     assert rule("x", [blocked, obedient], POLICY).action == "block"
