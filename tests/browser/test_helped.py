@@ -161,8 +161,10 @@ def test_pages_of_roles_are_not_offered_to_others(visit: Visit, thinking: Killab
     visitor = visit(unique("ana"), url=thinking.url)
     expect(visitor.page.get_by_role("link", name="Operations")).to_have_count(0)
     visitor.page.evaluate("location.hash = '#/operations'")
-    expect(visitor.page.get_by_role("alert")).to_contain_text("needs the server role")
-    visitor.problems.clear()  # the browser logs the refused request
+    alerts = visitor.page.get_by_role("alert")
+    expect(alerts.filter(has_text="needs the server role").first).to_be_visible()
+    visitor.page.wait_for_load_state("networkidle")
+    visitor.problems.clear()  # the browser logs the refused requests
 
 
 ECHO = """

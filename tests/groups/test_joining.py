@@ -24,6 +24,7 @@ class TestCreating:
             "moderation": "fast",
             "slowModeSeconds": 0,
             "historyForNewMembers": "all",
+            "consent": False,
         }
         joined = await ana.receives("member_joined", groupId=group["_id"])
         assert (joined["seq"], joined["role"]) == (1, "owner")

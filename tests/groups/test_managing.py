@@ -112,7 +112,7 @@ class TestSettings:
             "settings": {"ai": False, "moderation": "strict", "slowModeSeconds": 5, "retentionDays": 30},
         }
         changed = await ana.patch(f"/groups/{group}", change)
-        assert changed["settings"] == change["settings"] | {"historyForNewMembers": "all"}
+        assert changed["settings"] == change["settings"] | {"historyForNewMembers": "all", "consent": False}
         assert (changed["name"], changed["joinPolicy"], changed["description"]) == ("Orchard", "open", "old")
         told = await ben.receives("group_updated")
         personal = {"role", "unread", "lastMessage"}

@@ -160,7 +160,8 @@ async def test_while_the_models_load_it_answers_that_it_is_not_ready() -> None:
 
 
 async def test_a_person_does_not_wait_for_bulk_work(caller: Caller) -> None:
-    bulk = asyncio.create_task(caller.post("/v1/embeddings", EMBED | {"input": ["a long line " * 60] * 60}))
+    lines = [f"a long line, number {n} " * 60 for n in range(60)]
+    bulk = asyncio.create_task(caller.post("/v1/embeddings", EMBED | {"input": lines}))
     await asyncio.sleep(0.1)
     status, _ = await caller.ask("DetectLanguage", SHOUTED)
     assert status == 200

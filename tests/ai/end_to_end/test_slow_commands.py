@@ -74,7 +74,8 @@ async def test_in_a_strict_group_a_message_waits_and_then_goes_in_all_the_same(
     garden = await ann.creates_group(bob, settings={"moderation": "strict"})
     asked = len(provider.requests)
     sent = await ann.sends(garden, "see you at ten")
-    assert [each.path for each in provider.requests[asked:]] == ["/moderations"]  # one try, no other
+    about_it = [each.path for each in provider.requests[asked:] if "see you at ten" in str(each.body)]
+    assert about_it == ["/moderations"]  # one try, no other
     await bob.receives("new_message", _id=sent["messageId"])
 
 
