@@ -34,7 +34,8 @@ class Client(Verbs):
     """Use it as `async with Client(url, token) as client`, or `await Client.connect(url, token)` and `close()`.
 
     Commands wait for a connection, are repeated after a lost one until the server answers, and raise the ChatError of
-    a refusal; a refusal that says when to come again is waited out once. `since` is `client.places` of an earlier run:
+    a refusal; a refusal that says when to come again is waited out once, and so is `unavailable` where a `tempId` makes
+    the repeat safe. `since` is `client.places` of an earlier run:
     the log is then handed over from there. `renew` is asked for a token before the present one expires. With
     `follow=False` the server's pushes are handed over as they come: no order, no `sync`, no views.
     """
@@ -207,7 +208,8 @@ class Client(Verbs):
             except Draining as draining:
                 await asyncio.sleep(_pause(draining))
             except ChatError as refused:
-                if waited or not refused.retryable or refused.retry_after_ms is None:
+                heeded = refused.retry_after_ms is not None or "tempId" in payload
+                if waited or not refused.retryable or not heeded:
                     raise
                 waited = True
                 await asyncio.sleep(_pause(refused))

@@ -66,13 +66,24 @@ class Session:
         return self._ready.is_set() and self._failure is None
 
     async def start(self, *, timeout_seconds: float) -> None:
-        """Connect for the first time. Raises LinkLost where no server answers and the ChatError of a refusal."""
-        try:
-            await self._connect(timeout_seconds)
-        except Unauthenticated:
-            if not await self.renew_token():
-                raise
-            await self._connect(timeout_seconds)
+        """Connect for the first time. Raises LinkLost where no server answers and the ChatError of a refusal; one that
+        asks to come again is heeded while there is time."""
+        ends = asyncio.get_running_loop().time() + timeout_seconds
+        attempt, renewed = 0, False
+        while True:
+            try:
+                await self._connect(timeout_seconds)
+                break
+            except Unauthenticated:
+                if renewed or not await self.renew_token():
+                    raise
+                renewed = True
+            except ChatError as refused:
+                seconds = (refused.retry_after_ms or 0) / 1000 or self._backoff.wait(attempt)
+                if not refused.retryable or asyncio.get_running_loop().time() + seconds > ends:
+                    raise
+                attempt += 1
+                await asyncio.sleep(seconds)
         self._keeper = asyncio.create_task(self._keep_connected(), name="chatcore-client-session")
 
     async def close(self) -> None:

@@ -31,6 +31,7 @@ class Faults:
     forget_before: int = 0  # `sync` from before this place asks for a resync
     stale_groups: int = 0  # `user_groups` knows so many places less of each log
     refuse_sends: list[Reply] = field(default_factory=list)
+    refuse_connects: list[Reply] = field(default_factory=list)
     refuse_tokens: set[str] = field(default_factory=set)
 
 
@@ -147,6 +148,10 @@ class SmallServer:
         self.tokens_seen.append(token)
         if token in self.faults.refuse_tokens:
             data = {"error": "The token has expired", "code": "token_expired"}
+            await socket.send_str(f"44{orjson.dumps({'message': 'refused', 'data': data}).decode()}")
+            return
+        if self.faults.refuse_connects:
+            data = self.faults.refuse_connects.pop(0)
             await socket.send_str(f"44{orjson.dumps({'message': 'refused', 'data': data}).decode()}")
             return
         self.connects += 1

@@ -9,7 +9,7 @@ import pytest
 
 from chatcore.client import Backoff, Client, ConnectionChanged, Event, LinkLost, Resynced, TooSlow
 from chatcore.client.events import Subscription
-from chatcore.errors import Conflict, MessageRejected, TokenExpired
+from chatcore.errors import Conflict, Forbidden, MessageRejected, TokenExpired, Unavailable
 from tests.client.small_server import SmallServer, emit, small_server
 
 QUICK = Backoff(first_seconds=0.01, longest_seconds=0.05)
@@ -213,6 +213,32 @@ async def test_a_limit_that_says_when_to_come_again_is_waited_out_once(server: S
     server.faults.refuse_sends = [limited, limited]
     with pytest.raises(Exception, match="Slowly"):
         await ana.send(group, "y")
+
+
+async def test_a_send_that_could_not_be_stored_is_tried_again_once(server: SmallServer, connect: Connect) -> None:
+    group = server.add_group("general", "ana")
+    ana = await connect("ana")
+    stalled = {"code": "unavailable", "error": "The database is busy", "retryable": True}
+    server.faults.refuse_sends = [stalled]
+    assert (await ana.send(group, "x")).seq == 1
+    server.faults.refuse_sends = [stalled, stalled]
+    with pytest.raises(Unavailable):
+        await ana.send(group, "y")
+
+
+async def test_a_server_that_asks_to_come_again_is_asked_again_while_there_is_time(
+    server: SmallServer, connect: Connect
+) -> None:
+    stalled = {"code": "unavailable", "error": "The database is busy", "retryable": True, "retryAfterMs": 10}
+    server.faults.refuse_connects = [stalled, stalled]
+    await connect("ana")
+    assert (server.connects, len(server.tokens_seen)) == (1, 3)
+    server.faults.refuse_connects = [stalled | {"retryAfterMs": 60_000}]
+    with pytest.raises(Unavailable):
+        await connect("ben")
+    server.faults.refuse_connects = [stalled | {"code": "access_denied", "retryable": False}]
+    with pytest.raises(Forbidden):
+        await connect("cleo")
 
 
 async def test_an_expired_token_is_renewed_when_coming_back(server: SmallServer, connect: Connect) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import itertools
+import statistics
 from typing import Any
 
 import pytest
@@ -73,7 +74,8 @@ async def test_five_hundred_visits_leave_every_map_empty_and_no_object_behind(
     server: ServerInThread, people: People
 ) -> None:
     """Objects that outlive a collection, not the resident size: between two collections the process holds more, by
-    design (see `tune_garbage_collector`). One object a visit would be a leak; 0.5 MB would be thousands."""
+    design (see `tune_garbage_collector`). One object a visit would be a leak in each round; what other threads hold at
+    the moment of counting comes in one round and goes in the next."""
     ana, *crowd = await people.persons("ana", *(f"p{number}" for number in range(PEOPLE)))
     groups = [await ana.creates_group(joinPolicy="open") for _ in range(4)]
     held: list[int] = []
@@ -83,4 +85,4 @@ async def test_five_hundred_visits_leave_every_map_empty_and_no_object_behind(
         gc.collect()
         held.append(len(gc.get_objects()))
     growth = [after - before for before, after in itertools.pairwise(held)]
-    assert max(growth[-2:]) < PEOPLE * VISITS, growth
+    assert statistics.median(growth[-3:]) < PEOPLE * VISITS / 2, growth

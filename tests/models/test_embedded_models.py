@@ -59,7 +59,8 @@ async def test_it_comes_up_behind_the_chat_serves_and_goes(tmp_path: Path) -> No
 def niceness_of_session(pid: int) -> int | None:
     """None where the kernel does not schedule by sessions."""
     file = Path(f"/proc/{pid}/autogroup")
-    return int(file.read_text().split()[-1]) if file.exists() else None
+    words = file.read_text().split() if file.exists() else []
+    return int(words[-1]) if words else None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sessions are scheduled by Linux alone")

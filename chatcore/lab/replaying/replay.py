@@ -3,26 +3,29 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from chatcore.client import Client, Event
 from chatcore.client.rest import dev_token
-from chatcore.errors import ChatError
+from chatcore.errors import ChatError, Unavailable
 from chatcore.lab.live import LiveChat
 from chatcore.lab.loops import LoopThread
 from chatcore.lab.pages import Table, facts
 from chatcore.lab.replaying.asking import Asked, ask, table_of
 from chatcore.lab.replaying.checks import Heard, Sent, Violations, check_transport
 
+T = TypeVar("T")
 Clock = Literal["virtual", "real"]
 AT_ONCE = 25
 SETTLE_SECONDS = 15.0
+SETUP_PAUSES = (0.5, 2.0)
 COLUMNS = ("conversation", "seq", "sender", "text")
 
 
@@ -166,7 +169,7 @@ async def _hold(
         people: dict[str, Client] = {}
         listening = []
         for name in dict.fromkeys(part["sender"]):
-            issued = await dev_token(url, f"{str(name)[:24]}-{secrets.token_hex(5)}")
+            issued = await _patiently(partial(dev_token, url, f"{str(name)[:24]}-{secrets.token_hex(5)}"))
             # Pushes as they come: the client's own order and repair would hide what the transport did.
             client = Client(url, issued.token, follow=False)
             happenings = client.events()
@@ -197,12 +200,22 @@ async def _hold(
 
 
 async def _gather(key: str, people: list[Client]) -> str:
-    first, *others = people
-    group = await first.create_group(f"replay {key}"[:60], join_policy="open")
-    await first.join(group.id)
-    for other in others:
-        await other.join(group.id)
+    first = people[0]
+    group = await _patiently(partial(first.create_group, f"replay {key}"[:60], join_policy="open"))
+    for one in people:
+        await _patiently(partial(one.join, group.id))
     return group.id
+
+
+async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
+    """The setting up of a conversation is not what is measured: a stall of the database is waited out. A group made
+    twice is one that nobody enters."""
+    for seconds in SETUP_PAUSES:
+        try:
+            return await step()
+        except Unavailable:
+            await asyncio.sleep(seconds)
+    return await step()
 
 
 async def _say(client: Client, group: str, key: str, row: Any, recording: _Recording) -> int | None:
