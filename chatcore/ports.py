@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from chatcore.contract.base import Shape
-from chatcore.contract.people import User
+from chatcore.contract.people import ServerRole, User
+from chatcore.errors import Forbidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Caller:
     address: str = ""
     correlation_id: str = ""
     request_id: str | None = None
+
+    def require_role(self, *roles: ServerRole) -> None:
+        """Raises Forbidden for one who has none of these roles on the server."""
+        if not self.roles & set(roles):
+            raise Forbidden(f"This needs the server role {' or '.join(roles)}")
 
 
 REVIEWERS: Final = "role:reviewer"

@@ -10,8 +10,6 @@ from chatcore.ai.prompts.versions import PromptVersion
 from chatcore.audit.chain import Deed
 from chatcore.audit.service import Audit
 from chatcore.contract import ai_admin as wire
-from chatcore.contract.people import ServerRole
-from chatcore.errors import Forbidden
 from chatcore.ports import Caller
 
 LOOK_BACK: Final = timedelta(days=3_650)
@@ -22,7 +20,7 @@ class AiAdmin:
         self._ledger, self._prompts, self._audit = ledger, prompts, audit
 
     async def decisions(self, caller: Caller, request: wire.ListDecisions) -> wire.Decisions:
-        _require(caller, "analyst")
+        caller.require_role("analyst")
         until = request.until or datetime.now(UTC) + timedelta(seconds=1)
         query = Query(
             since=request.since or until - LOOK_BACK,
@@ -39,7 +37,7 @@ class AiAdmin:
 
     async def decision(self, caller: Caller, request: wire.DecisionPath) -> wire.DecisionDetail:
         """Raises NotFound. Who looks at content leaves a line in the audit, before it is shown."""
-        _require(caller, "analyst")
+        caller.require_role("analyst")
         decision = await self._ledger.find(request.decision_id)
         wanted = request.include == "content" and not decision.unreadable
         if wanted:
@@ -60,50 +58,45 @@ class AiAdmin:
         )
 
     async def list_prompts(self, caller: Caller, request: wire.ListPrompts) -> wire.Prompts:
-        _require(caller, "operator", "analyst")
+        caller.require_role("operator", "analyst")
         versions = await self._prompts.list(request.function or "")
         return wire.Prompts(prompts=[wire.Prompt(**_prompt(version)) for version in versions])
 
     async def prompt(self, caller: Caller, request: wire.PromptPath) -> wire.PromptText:
-        _require(caller, "operator", "analyst")
+        caller.require_role("operator", "analyst")
         return _shown(await self._prompts.get(request.version_id))
 
     async def add_prompt(self, caller: Caller, request: wire.AddPrompt) -> wire.PromptText:
-        _require(caller, "operator")
+        caller.require_role("operator")
         return _shown(await self._prompts.add(request.function, request.text, request.parameters))
 
     async def shadow(self, caller: Caller, request: wire.PromptPath) -> wire.PromptText:
-        _require(caller, "operator")
+        caller.require_role("operator")
         return _shown(await self._prompts.shadow(request.version_id, by=caller.user_id))
 
     async def canary(self, caller: Caller, request: wire.StartCanary) -> wire.PromptText:
-        _require(caller, "operator")
+        caller.require_role("operator")
         return _shown(await self._prompts.canary(request.version_id, request.share, by=caller.user_id))
 
     async def promote(self, caller: Caller, request: wire.PromotePrompt) -> wire.PromptText:
-        _require(caller, "operator")
+        caller.require_role("operator")
         return _shown(await self._prompts.promote(request.version_id, request.report_id, by=caller.user_id))
 
     async def add_report(self, caller: Caller, request: wire.Report) -> wire.Report:
         """Raises Invalid where the report contradicts itself, Conflict where another one has its id."""
-        _require(caller, "operator")
+        caller.require_role("operator")
         await self._prompts.add_report(request)
         return request
 
     async def report(self, caller: Caller, request: wire.ReportPath) -> wire.Report:
         """Raises NotFound."""
-        _require(caller, "operator", "analyst")
+        caller.require_role("operator", "analyst")
         return await self._prompts.handed_in(request.report_id)
 
     async def rollback(self, caller: Caller, request: wire.PromptPath) -> wire.PromptText:
         """What is live after it."""
-        _require(caller, "operator")
+        caller.require_role("operator")
         return _shown(await self._prompts.rollback(request.version_id, by=caller.user_id))
-
-
-def _require(caller: Caller, *roles: ServerRole) -> None:
-    if not caller.roles & set(roles):
-        raise Forbidden(f"This needs the server role {' or '.join(roles)}")
 
 
 def _line(decision: Decision) -> dict[str, object]:

@@ -12,7 +12,7 @@ from chatcore.audit.service import Audit
 from chatcore.audit.store import Change
 from chatcore.contract import exports as wire
 from chatcore.contract.messages import Message
-from chatcore.errors import Forbidden, Invalid, NotFound
+from chatcore.errors import Invalid, NotFound
 from chatcore.exports.records import ExportRecord, ExportStore, Pseudonyms
 from chatcore.exports.redaction import Redactor
 from chatcore.groups.records import Room
@@ -59,7 +59,7 @@ class Exports:
 
     async def create(self, caller: Caller, request: wire.CreateExport) -> wire.Export:
         """Raises Invalid where no group would be in it."""
-        _require_analyst(caller)
+        caller.require_role("analyst")
         if request.since and request.until and request.since >= request.until:
             raise Invalid("since must be before until", field="since")
         agreed = await self._groups.with_consent()
@@ -88,12 +88,12 @@ class Exports:
         return _shape(record)
 
     async def living(self, caller: Caller) -> wire.Exports:
-        _require_analyst(caller)
+        caller.require_role("analyst")
         return wire.Exports(exports=[_shape(record) for record in await self._store.living(self._clock())])
 
     async def end(self, caller: Caller, request: wire.ExportPath) -> None:
         """Before its time; its pseudonyms cannot be made again."""
-        _require_analyst(caller)
+        caller.require_role("analyst")
 
         async def remove(audited: Change) -> None:
             if not await self._store.remove(request.export_id, [audited]):
@@ -103,7 +103,7 @@ class Exports:
 
     async def page(self, caller: Caller, request: wire.ReadExport) -> wire.ExportedPage:
         """Raises NotFound, also after its time."""
-        _require_analyst(caller)
+        caller.require_role("analyst")
         record = await self._store.find(request.export_id)
         if record is None or record.expires_at <= self._clock():
             raise NotFound("There is no such export, or it has expired: make a new one", field="exportId")
@@ -213,8 +213,3 @@ def _shape(record: ExportRecord) -> wire.Export:
         groups=len(record.group_ids),
         left_out=record.left_out,
     )
-
-
-def _require_analyst(caller: Caller) -> None:
-    if "analyst" not in caller.roles:
-        raise Forbidden("This needs the server role analyst")

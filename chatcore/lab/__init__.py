@@ -8,10 +8,10 @@ run.record("lost", log.violations.lost, at_most=0)
 run.gate()
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chatcore.lab.datasets import Dataset, Sample, Turn, conversations, dataset
+from chatcore.lab.lazily import lazily
 from chatcore.lab.runs import Run, start
 
 if TYPE_CHECKING:
@@ -109,9 +109,4 @@ _PLACES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("plots", "statistics"):
-        return import_module(f"{__name__}.{name}")
-    if name not in _PLACES:
-        raise AttributeError(f"chatcore.lab has no {name}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+__getattr__ = lazily(__name__, _PLACES, {"plots", "statistics"})

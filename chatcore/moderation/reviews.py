@@ -58,7 +58,7 @@ class Reviews:
         await self._store.add_review(Review(new_id(now), message_id, group_id, author_id, "report", now, reports=1))
 
     async def find(self, caller: Caller, request: m.FindReviews) -> m.Reviews:
-        require_role(caller, "reviewer")
+        caller.require_role("reviewer")
         found = await self._store.reviews(request.state, request.limit + 1, request.cursor or "")
         shown, more = found[: request.limit], len(found) > request.limit
         shapes = [await self._shape(review) for review in shown]
@@ -66,7 +66,7 @@ class Reviews:
 
     async def assign(self, caller: Caller, request: m.AssignReview) -> m.Review:
         """To oneself, to somebody else, or back to nobody. What another has in hand must be given back first."""
-        require_role(caller, "reviewer")
+        caller.require_role("reviewer")
         review = await self._review(request.review_id)
         assignee = caller.user_id if request.assignee is None else request.assignee
         if review.assignee == assignee and review.state != "resolved":
@@ -79,7 +79,7 @@ class Reviews:
         return await self._shape(changed)
 
     async def resolve(self, caller: Caller, request: m.ResolveReview) -> m.Review:
-        require_role(caller, "reviewer")
+        caller.require_role("reviewer")
         review = await self._review(request.review_id)
         if review.state == "resolved":
             raise Conflict(RESOLVED)
@@ -147,13 +147,13 @@ class Reviews:
     # --- appeals
 
     async def appeals(self, caller: Caller, request: m.FindAppeals) -> m.Appeals:
-        require_role(caller, "reviewer")
+        caller.require_role("reviewer")
         found = await self._store.appeals(request.state, request.limit + 1, request.cursor or "")
         return await self._moderation.page(found, request.limit)
 
     async def resolve_appeal(self, caller: Caller, request: m.ResolveAppeal) -> m.Appeal:
         """An upheld one puts a masked or removed message back as it was; a refused text may be sent again."""
-        require_role(caller, "reviewer")
+        caller.require_role("reviewer")
         appeal = await self._store.find_appeal(request.appeal_id)
         sanction = await self._store.find_sanction(appeal.decision_id) if appeal is not None else None
         if appeal is None or sanction is None:
@@ -206,7 +206,7 @@ class Reviews:
     # --- the audit
 
     async def audit(self, caller: Caller, request: m.ReadAudit) -> m.AuditPage:
-        require_role(caller, "operator", "reviewer")
+        caller.require_role("operator", "reviewer")
         links = await self._audit.newest(request.limit + 1, before=request.before)
         shown, more = links[: request.limit], len(links) > request.limit
         entries = [
@@ -277,9 +277,3 @@ class Reviews:
             if text is not None:
                 return text
         return seen.text
-
-
-def require_role(caller: Caller, *roles: str) -> None:
-    """Raises Forbidden for one who has none of these server roles."""
-    if not caller.roles & set(roles):
-        raise Forbidden(f"This needs the server role {' or '.join(roles)}")

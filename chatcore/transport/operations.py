@@ -3,19 +3,17 @@
 import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from aiohttp import web
 
 from chatcore import __version__
 from chatcore.contract.base import iso_milliseconds
-from chatcore.errors import Forbidden
 from chatcore.limits import Bucket
 from chatcore.metrics import Metrics
 from chatcore.ports import Caller
 
-ROLES: Final = frozenset({"operator", "analyst"})
 Admit = Callable[[web.Request, Bucket], Awaitable[Caller]]
 
 
@@ -31,8 +29,7 @@ class OperationsRoute:
 
     async def _numbers(self, request: web.Request) -> web.Response:
         caller = await self._admit(request, "read")
-        if not caller.roles & ROLES:
-            raise Forbidden("This needs the server role operator or analyst")
+        caller.require_role("operator", "analyst")
         body = {
             "at": iso_milliseconds(datetime.now(UTC)),
             "version": __version__,

@@ -1,7 +1,8 @@
 """Moderation on the workbench: the server's own decision as a solver, thresholds from costs, and attacks on both."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from chatcore.lab.lazily import lazily
 
 if TYPE_CHECKING:
     from chatcore.lab.moderating.attacks import ATTACKS, Attack, attacked
@@ -22,10 +23,7 @@ _PLACES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"chatcore.lab.moderating has no {name}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+__getattr__ = lazily(__name__, _PLACES)
 
 
 __all__ = [

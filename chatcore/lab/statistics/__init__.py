@@ -1,7 +1,8 @@
 """Whether a difference is real: paired by sample, clustered by conversation, never a bare number."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from chatcore.lab.lazily import lazily
 
 if TYPE_CHECKING:
     from chatcore.lab.statistics.estimates import Difference, Interval
@@ -45,10 +46,7 @@ _PLACES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(name)
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+__getattr__ = lazily(__name__, _PLACES)
 
 
 __all__ = [
