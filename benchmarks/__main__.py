@@ -1,6 +1,6 @@
 """`python -m benchmarks`: every target in one table.
 
-python -m benchmarks                 all, under 15 minutes; writes benchmarks/RESULTS.md
+python -m benchmarks                 all, about 20 minutes; writes benchmarks/RESULTS.md
 python -m benchmarks --quick         about two minutes, fewer repetitions; writes nothing
 python -m benchmarks --only fanout   one part: fanout, endtoend, history, search, ai, media or page
 """
