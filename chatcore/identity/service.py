@@ -82,6 +82,7 @@ class Identity:
     """A connection is known here from `authenticate` with its id until `closed`, which must be told in every case.
 
     `admits_name` says of a user's id and a name whether others may see it; a name that they may not is not taken over.
+    `somebody_came` is set at the first sign-in: what only people need is loaded then, not at the start.
     """
 
     def __init__(
