@@ -5,7 +5,7 @@ from typing import Any
 from chatcore.api.command import Command, Rest, done
 from chatcore.contract import push as p
 from chatcore.contract.base import Empty
-from chatcore.errors import CapabilityUnavailable, NotFound
+from chatcore.errors import CapabilityUnavailable, Conflict, NotFound
 
 
 def _push(name: str, **fields: Any) -> Command:
@@ -24,7 +24,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _push(
         "make_push_subscription",
-        refuses=(CapabilityUnavailable,),
+        refuses=(CapabilityUnavailable, Conflict),
         rest=Rest("POST", "/push-subscriptions", 201),
         request=p.MakePushSubscription,
         reply=p.PushSubscription,

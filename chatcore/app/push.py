@@ -67,6 +67,9 @@ class Present:
         room = self.rooms.loaded(group_id)
         return room is not None and room.record.is_active and user_id in room.members
 
+    def has_signed_out(self, user_id: str, session_id: str, since: datetime) -> bool:
+        return self.identity.revocations.ended(user_id, session_id, since)
+
     async def name_of(self, user_id: str) -> str:
         return (await self.identity.card(user_id)).name
 

@@ -39,6 +39,11 @@ class Revocations:
         at = self._users.get(claims.sub)
         return claims.session_id in self._sessions or (at is not None and claims.issued_at <= at.timestamp())
 
+    def ended(self, user_id: str, session_id: str, since: datetime) -> bool:
+        """Whether the session, or all that the person had at `since`, is refused by now."""
+        at = self._users.get(user_id)
+        return session_id in self._sessions or (at is not None and since <= at)
+
     async def add(self, user_id: str, session_id: str | None = None) -> None:
         """Returns when it is durable; in force here at once."""
         # Rounded up, as the database keeps milliseconds: a token of the same instant must not slip through.

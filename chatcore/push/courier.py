@@ -1,6 +1,8 @@
 """One push to one push service, and what its answer means."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import aiohttp
@@ -12,15 +14,24 @@ from chatcore.push.sealing import padded, seal
 from chatcore.push.vapid import Vapid
 
 log = get_logger("push")
-Outcome = Literal["sent", "gone", "refused", "failed"]
+Outcome = Literal["sent", "gone", "refused", "failed", "stale"]
 KEPT_THERE_SECONDS: Final = 86_400  # how long a push service keeps it for a browser that is off
 ANSWER_SECONDS: Final = 10.0
 TRIES: Final = 3
 PAUSE_SECONDS: Final = 1.0
-LONGEST_PAUSE_SECONDS: Final = 30.0
+LONGEST_PAUSE_SECONDS: Final = 5.0  # a service that asks for more is left alone for that long, and holds no sender
 CONNECTIONS: Final = 16
 _GONE: Final = (404, 410)
 _LATER: Final = 429
+_HANGS: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a notice, and for how many seconds the service asks to be left alone."""
+
+    outcome: Outcome
+    wait_seconds: float = 0.0
 
 
 class Courier:
@@ -32,8 +43,12 @@ class Courier:
         self._pause_seconds = pause_seconds
         self._session: aiohttp.ClientSession | None = None
 
-    async def send(self, to: Subscription, payload: bytes, *, topic: str, urgent: bool) -> Outcome:
-        """Tries three times where the service is not there or asks to wait. Never raises for what a service does."""
+    async def send(
+        self, to: Subscription, payload: bytes, *, topic: str, urgent: bool, still: Callable[[], Awaitable[bool]]
+    ) -> Answer:
+        """Tries three times where the service is not there or asks to wait a little, and once where it hangs or asks
+        for more; asks `still` before each whether the browser is to be told at all. Never raises for what a service
+        does."""
         body = seal(padded(payload), to.point, to.secret)
         headers = {
             "Authorization": self._vapid.authorization(to.endpoint),
@@ -43,32 +58,39 @@ class Courier:
             "Topic": topic,
             "Urgency": "high" if urgent else "normal",
         }
-        pause = self._pause_seconds
+        pause, asked = self._pause_seconds, 0.0
         for attempt in range(TRIES):
             if attempt:
                 await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+            if not await still():
+                return Answer("stale")
             status, asked = await self._post(to.endpoint, headers, body)
-            if status and status < 300:
-                return "sent"
+            if 0 < status < 300:
+                return Answer("sent")
             if status in _GONE:
-                return "gone"
-            if status and status < 500 and status != _LATER:
+                return Answer("gone")
+            if 0 < status < 500 and status != _LATER:
                 log.warning("push_refused", status=status)
-                return "refused"
+                return Answer("refused")
+            if status == _HANGS or asked > LONGEST_PAUSE_SECONDS:
+                break
             pause = max(asked, pause * 2)
-        return "failed"
+        return Answer("failed", asked)
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
     async def _post(self, endpoint: str, headers: dict[str, str], body: bytes) -> tuple[int, float]:
-        """The status, 0 without an answer; and the seconds to wait that it asks for."""
+        """The status, 0 without an answer and -1 where none came in time; and the seconds to wait that it asks for."""
         require_allowed(endpoint, loopback=self._loopback)
         try:
             async with self._opened().post(endpoint, data=body, headers=headers, allow_redirects=False) as answer:
                 return answer.status, _seconds(answer.headers.get("Retry-After", ""))
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except TimeoutError as error:
+            log.warning("push_failed", error=type(error).__name__)
+            return _HANGS, 0.0
+        except (aiohttp.ClientError, OSError) as error:
             log.warning("push_failed", error=type(error).__name__)
             return 0, 0.0
 

@@ -48,9 +48,12 @@ class News:
 
 
 class PushStore(Protocol):
-    async def save(self, subscription: Subscription) -> None:
-        """A browser belongs to whoever signed in there last."""
+    async def save(self, subscription: Subscription) -> bool:
+        """A browser belongs to whoever signed in there last. False, and nothing changes, where another person has it
+        with other keys: a browser's keys stay as long as its endpoint."""
         ...
+
+    async def find(self, subscription_id: str) -> Subscription | None: ...
 
     async def of_people(self, user_ids: Iterable[str]) -> list[Subscription]:
         """Oldest first."""

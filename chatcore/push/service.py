@@ -6,16 +6,16 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from chatcore.contract import push as p
-from chatcore.errors import CapabilityUnavailable, Invalid, NotFound
+from chatcore.errors import CapabilityUnavailable, Conflict, Invalid, NotFound
 from chatcore.logs import get_logger
 from chatcore.ports import Caller
 from chatcore.push.courier import Courier
+from chatcore.push.lanes import Lanes, Notice, Resting
 from chatcore.push.pacing import Pacing
 from chatcore.push.places import require_allowed
 from chatcore.push.records import News, Payload, PushStore, Subscription, subscription_id
@@ -25,7 +25,6 @@ from chatcore.push.vapid import Vapid, as_bytes
 log = get_logger("push")
 MOST_A_PERSON: Final = 20
 WAITING_NEWS: Final = 1_000
-WAITING_NOTICES: Final = 256
 SENDERS: Final = 8
 TICK_SECONDS: Final = 1.0
 # One question to the database for so many people, and how long its answer is believed: a browser that was added
@@ -44,14 +43,11 @@ class Whereabouts(Protocol):
         """Whether the person is a member now."""
         ...
 
+    def has_signed_out(self, user_id: str, session_id: str, since: datetime) -> bool:
+        """Whether this sign-in of the person, or all of them, ended after `since`."""
+        ...
+
     async def name_of(self, user_id: str) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    to: Subscription
-    news: News
-    count: int
 
 
 class Push:
@@ -82,14 +78,19 @@ class Push:
         self._monotonic = monotonic
         self._pacing = pacing or Pacing()
         self._news: asyncio.Queue[tuple[News, Sequence[str]]] = asyncio.Queue(WAITING_NEWS)
-        self._notices: asyncio.Queue[Notice] = asyncio.Queue(WAITING_NOTICES)
+        self._notices = Lanes()
+        self._resting = Resting(monotonic)
         self._known: OrderedDict[str, tuple[float, tuple[Subscription, ...]]] = OrderedDict()
 
     # --- what people ask
 
     async def subscribe(self, caller: Caller, request: p.MakePushSubscription) -> p.PushSubscription:
         """This browser tells its owner from now on. A repeat changes what it is told of; the oldest browsers go where
-        there are more than 20."""
+        there are more than 20.
+
+        A browser in which somebody else signs in is theirs, and the one before hears no more. That takes the keys as
+        well as the address: Conflict for whoever has learned another's address alone.
+        """
         self._require_on()
         require_allowed(request.endpoint, loopback=self._loopback)
         subscription = Subscription(
@@ -102,7 +103,8 @@ class Push:
             scope=request.scope,
             created_at=self._clock(),
         )
-        await self._store.save(subscription)
+        if not await self._store.save(subscription):
+            raise Conflict("Another account has this browser with other keys: end it in the browser and subscribe anew")
         mine = await self._store.of_people([caller.user_id])
         if surplus := [each.id for each in mine[:-MOST_A_PERSON]]:
             await self._store.remove(caller.user_id, surplus)
@@ -177,19 +179,51 @@ class Push:
         wanting = [each for each in await self._subscriptions(user_id) if calls or each.scope == "all"]
         if wanting and self._pacing.lets(user_id, news):
             for subscription in wanting:
-                await self._notices.put(Notice(subscription, news, count))
+                if not await self._notices.put(Notice(subscription, news, count)):
+                    self._counted("dropped")
 
     async def _send_next(self) -> None:
-        notice = await self._notices.get()
+        notice = await self._notices.take()
+        try:
+            await self._send(notice)
+        finally:
+            await self._notices.done(notice)
+
+    async def _send(self, notice: Notice) -> None:
         to, news = notice.to, notice.news
-        if not self._is_missing(to.user_id, news.group_id):
+        if self._resting.rests(to.id):
+            self._counted("dropped")
             return
-        calls, topic = news.calls(to.user_id), self._vapid.topic(news.group_id)
-        outcome = await self._courier.send(to, await self._written(notice), topic=topic, urgent=calls)
-        self._counted(outcome)
-        if outcome == "gone":
+        answer = await self._courier.send(
+            to,
+            await self._written(notice),
+            topic=self._vapid.topic(news.group_id),
+            urgent=news.calls(to.user_id),
+            still=lambda: self._may_hear(notice),
+        )
+        self._counted(answer.outcome)
+        if answer.outcome == "failed":
+            self._resting.failed(to.id, answer.wait_seconds)
+        elif answer.outcome != "stale":
+            self._resting.answered(to.id)
+        if answer.outcome == "gone":
             await self._store.remove(to.user_id, [to.id])
             self._known.pop(to.user_id, None)
+
+    async def _may_hear(self, notice: Notice) -> bool:
+        """As it is now: the person may have come, left the group or signed out, and the browser be another's."""
+        to = notice.to
+        if not self._is_missing(to.user_id, notice.news.group_id):
+            return False
+        if self._whereabouts.has_signed_out(to.user_id, to.session_id, to.created_at):
+            return False
+        kept = await self._store.find(to.id)
+        same = kept is not None and (kept.user_id, kept.session_id, kept.point, kept.secret) == (
+            to.user_id, to.session_id, to.point, to.secret
+        )  # fmt: skip
+        if not same:
+            self._known.pop(to.user_id, None)
+        return same
 
     def _is_missing(self, user_id: str, group_id: str) -> bool:
         """A member still, and not here to see it."""

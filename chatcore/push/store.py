@@ -5,6 +5,7 @@ from typing import Any
 
 from bson import Binary, ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
 
 from chatcore.mongo import Index, translate_errors
 from chatcore.push.records import PushStore, Subscription
@@ -18,9 +19,20 @@ class MongoPushStore:
         self._rows = database["push_subscriptions"]
 
     @translate_errors
-    async def save(self, subscription: Subscription) -> None:
+    async def save(self, subscription: Subscription) -> bool:
         document = _document(subscription)
-        await self._rows.replace_one({"_id": document["_id"]}, document, upsert=True)
+        mine = {"userId": document["userId"]}
+        same_keys = {"point": document["point"], "secret": document["secret"]}
+        try:
+            await self._rows.replace_one({"_id": document["_id"], "$or": [mine, same_keys]}, document, upsert=True)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    @translate_errors
+    async def find(self, subscription_id: str) -> Subscription | None:
+        row = await self._rows.find_one({"_id": ObjectId(subscription_id)})
+        return None if row is None else _subscription(row)
 
     @translate_errors
     async def of_people(self, user_ids: Iterable[str]) -> list[Subscription]:
@@ -44,8 +56,15 @@ class MemoryPushStore:
     def __init__(self) -> None:
         self._rows: dict[str, Subscription] = {}
 
-    async def save(self, subscription: Subscription) -> None:
+    async def save(self, subscription: Subscription) -> bool:
+        there = self._rows.get(subscription.id)
+        if there is not None and _is_anothers(there, subscription):
+            return False
         self._rows[subscription.id] = subscription
+        return True
+
+    async def find(self, subscription_id: str) -> Subscription | None:
+        return self._rows.get(subscription_id)
 
     async def of_people(self, user_ids: Iterable[str]) -> list[Subscription]:
         wanted = set(user_ids)
@@ -61,6 +80,10 @@ class MemoryPushStore:
         for row in list(self._rows.values()):
             if row.user_id == user_id and session_id in (None, row.session_id):
                 del self._rows[row.id]
+
+
+def _is_anothers(there: Subscription, new: Subscription) -> bool:
+    return there.user_id != new.user_id and (there.point, there.secret) != (new.point, new.secret)
 
 
 def _age(subscription: Subscription) -> tuple[float, str]:

@@ -65,11 +65,15 @@ class PushService:
     pushed: list[Pushed] = field(default_factory=list)
     answers: dict[str, list[web.Response]] = field(default_factory=dict)
     came: asyncio.Event = field(default_factory=asyncio.Event)
+    hanging: set[str] = field(default_factory=set)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def take(self, request: web.Request) -> web.Response:
         path = request.path.lstrip("/")
         self.pushed.append(Pushed(path, dict(request.headers), await request.read()))
         self.came.set()
+        if path in self.hanging:
+            await self.release.wait()
         waiting = self.answers.get(path, [])
         return waiting.pop(0) if waiting else web.Response(status=201)
 
@@ -107,4 +111,5 @@ async def service() -> AsyncIterator[PushService]:
     try:
         yield service
     finally:
+        service.release.set()
         await runner.cleanup()

@@ -9,6 +9,7 @@ from aiohttp import web
 from chatcore.contract import groups as g
 from chatcore.contract import push as p
 from chatcore.ports import Caller
+from chatcore.push import courier, lanes
 from chatcore.push import service as push_service
 from chatcore.push.courier import Courier
 from chatcore.push.pacing import Pacing
@@ -27,6 +28,7 @@ class Notified(Household):
         push._payload = payload
         push._pacing = Pacing(clock=lambda: self.seconds)
         push._monotonic = lambda: self.seconds
+        push._resting = lanes.Resting(lambda: self.seconds)
         push._courier = Courier(push._vapid, loopback=True, pause_seconds=0.001)
         self.outcomes: list[str] = []
         push._counted = self.outcomes.append
@@ -48,7 +50,7 @@ class Notified(Household):
     async def settled(self, outcomes: int) -> list[str]:
         """Once so many notices have an outcome, and every queue is empty."""
         async with asyncio.timeout(10):
-            while len(self.outcomes) < outcomes or self.push._news.qsize() or self.push._notices.qsize():
+            while len(self.outcomes) < outcomes or self.push._news.qsize() or len(self.push._notices):
                 await asyncio.sleep(0.005)
         await asyncio.sleep(0.02)
         return self.outcomes
@@ -237,6 +239,100 @@ async def test_a_browser_that_changes_hands_tells_its_new_owner(house: Notified,
     assert (
         await house.refusal(house.push.unsubscribe(ben, p.PushSubscriptionPath(subscription_id=first))) == "not_found"
     )
+
+
+async def test_an_address_alone_takes_nobodys_notices_away_and_reads_none(
+    house: Notified, service: PushService
+) -> None:
+    ana, ben, eve = house.people("ana", "ben", "eve")
+    group, browser = await house.group(ana, ben), Browser("bens")
+    await house.wants(ben, browser, service)
+    assert await house.refusal(house.wants(eve, Browser("bens", secret=b"another-secret-1"), service)) == "conflict"
+    assert (await house.push.mine(eve)).subscriptions == []
+    await house.sends(ana, group)
+    (pushed,) = await service.got(1)
+    assert service.read(pushed, browser)["group"] == "Garden"
+
+
+async def test_whoever_hangs_holds_up_nobody_else(house: Notified, service: PushService) -> None:
+    ana, ben, eve = house.people("ana", "ben", "eve")
+    for number in range(push_service.SENDERS + 2):
+        service.hanging.add(f"e{number}")
+        await house.wants(eve, Browser(f"e{number}"), service)
+    await house.wants(ben, Browser("b"), service)
+    group = await house.group(ana, eve)
+    await house.sends(ana, group)
+    await service.got(lanes.AT_ONCE_A_PERSON)
+    await house.sends(ana, await house.group(ana, ben))
+    assert [each.path for each in await service.got(3)].count("b") == 1
+    assert len([each for each in service.pushed if each.path != "b"]) == lanes.AT_ONCE_A_PERSON
+    service.release.set()
+    assert len(await house.settled(push_service.SENDERS + 3)) == push_service.SENDERS + 3
+
+
+async def test_a_service_that_does_not_answer_is_tried_once_and_left_alone_for_longer_each_time(
+    house: Notified, service: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "ANSWER_SECONDS", 0.2)
+    ana, ben = house.people("ana", "ben")
+    service.hanging.add("b")
+    await house.wants(ben, Browser("b"), service)
+    for _ in range(3):
+        await house.sends(ana, await house.group(ana, ben))
+        await house.settled(len(house.outcomes) + 1)
+    assert (house.outcomes, len(service.pushed)) == (["failed", "dropped", "dropped"], 1)
+    house.seconds = 31.0
+    await house.sends(ana, await house.group(ana, ben))
+    assert (await house.settled(4))[3] == "failed"
+    house.seconds = 62.0
+    await house.sends(ana, await house.group(ana, ben))
+    assert (await house.settled(5))[4] == "dropped"
+    house.seconds = 92.0
+    service.hanging.clear()
+    await house.sends(ana, await house.group(ana, ben))
+    await house.sends(ana, await house.group(ana, ben))
+    assert (await house.settled(7))[5:] == ["sent", "sent"]
+
+
+async def test_a_service_that_asks_for_minutes_holds_no_sender(house: Notified, service: PushService) -> None:
+    ana, ben = house.people("ana", "ben")
+    await house.wants(ben, Browser("b"), service)
+    service.answers["b"] = [web.Response(status=429, headers={"Retry-After": "120"})]
+    await house.sends(ana, await house.group(ana, ben))
+    assert await house.settled(1) == ["failed"]
+    house.seconds = 119.0
+    await house.sends(ana, await house.group(ana, ben))
+    assert await house.settled(2) == ["failed", "dropped"]
+    house.seconds = 121.0
+    await house.sends(ana, await house.group(ana, ben))
+    assert await house.settled(3) == ["failed", "dropped", "sent"]
+
+
+@pytest.mark.parametrize("ends", ["here", "elsewhere", "half", "handed on", "removed"])
+async def test_a_notice_that_waits_does_not_outlive_the_sign_in(
+    house: Notified, service: PushService, ends: str
+) -> None:
+    """`elsewhere`: another process took the row away, and this one still believes what it read; `half`: it was stopped
+    before it did."""
+    ana, ben, eve = house.people("ana", "ben", "eve")
+    group, browser = await house.group(ana, ben), Browser("b")
+    mine = await house.wants(ben, browser, service)
+    service.answers["b"] = [web.Response(status=503)]
+    house.push._courier._pause_seconds = 0.3
+    await house.sends(ana, group)
+    await service.got(1)
+    if ends == "here":
+        await house.identity.end_session("ben", ben.session_id)
+    elif ends == "elsewhere":
+        await house.push_store.remove_session("ben", ben.session_id)
+    elif ends == "half":
+        await house.identity.revocations.add("ben", ben.session_id)
+    elif ends == "handed on":
+        await house.wants(eve, browser, service)
+    else:
+        await house.push.unsubscribe(ben, p.PushSubscriptionPath(subscription_id=mine))
+    assert await house.settled(1) == ["stale"]
+    assert len(service.pushed) == 1
 
 
 async def test_people_without_a_browser_are_looked_up_once_a_minute(house: Notified, service: PushService) -> None:

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from chatcore.errors import Invalid
-from chatcore.push.courier import Courier
+from chatcore.push.courier import Answer, Courier
 from chatcore.push.places import NotAllowedHost, PublicResolver, is_public, require_allowed
 from chatcore.push.records import Subscription, subscription_id
 from chatcore.push.vapid import Vapid
@@ -91,9 +91,13 @@ async def test_a_stored_endpoint_on_this_machine_is_not_called_in_production(ser
     to = Subscription(subscription_id(endpoint), "ana", "s", endpoint, browser.point, browser.secret, "all", START)
     courier = Courier(Vapid(b"k" * 32), loopback=False)
     with pytest.raises(Invalid):
-        await courier.send(to, b"{}", topic="t", urgent=False)
+        await courier.send(to, b"{}", topic="t", urgent=False, still=always)
     await courier.close()
     assert service.pushed == []
+
+
+async def always() -> bool:
+    return True
 
 
 async def test_a_redirect_is_not_followed(service: PushService) -> None:
@@ -102,6 +106,6 @@ async def test_a_redirect_is_not_followed(service: PushService) -> None:
     service.answers["a"] = [web.Response(status=307, headers={"Location": f"{service.url}/inside"})]
     to = Subscription(subscription_id(endpoint), "ana", "s", endpoint, browser.point, browser.secret, "all", START)
     courier = Courier(Vapid(b"k" * 32), loopback=True)
-    assert await courier.send(to, b"{}", topic="t", urgent=False) == "refused"
+    assert await courier.send(to, b"{}", topic="t", urgent=False, still=always) == Answer("refused")
     await courier.close()
     assert [each.path for each in service.pushed] == ["a"]

@@ -51,6 +51,16 @@ async def test_a_browser_belongs_to_whoever_signed_in_there_last(store: PushStor
     assert await store.of_people(["ben"]) == [replace(browser(1, "ben"), scope="all")]
 
 
+async def test_an_address_with_other_keys_takes_it_from_nobody_but_oneself(store: PushStore) -> None:
+    assert await store.save(browser(1))
+    assert not await store.save(replace(browser(1, "eve"), secret=b"e" * 16))
+    assert not await store.save(replace(browser(1, "eve"), point=b"\x05" * 65))
+    assert await store.find(browser(1).id) == browser(1)
+    assert await store.save(replace(browser(1), secret=b"n" * 16))
+    assert await store.find(browser(1).id) == replace(browser(1), secret=b"n" * 16)
+    assert await store.find(browser(2).id) is None
+
+
 async def test_only_ones_own_is_removed(store: PushStore) -> None:
     await store.save(browser(1))
     assert await store.remove("ben", [browser(1).id]) == 0

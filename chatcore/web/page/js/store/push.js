@@ -58,7 +58,10 @@ async function subscribe(userId, scope) {
   } catch {
     throw new Error("This browser's push service does not answer; try again later.");
   }
-  const made = await rest("POST", "/push-subscriptions", { ...given.toJSON(), scope });
+  const made = await rest("POST", "/push-subscriptions", { ...given.toJSON(), scope }).catch(async (refused) => {
+    if (refused.code === "conflict") await given.unsubscribe();  // the next try gets an address of its own
+    throw refused;
+  });
   localStorage.setItem(KEY, JSON.stringify({ userId, scope, id: made._id }));
   pushScope.value = scope;
   pushState.value = "on";
