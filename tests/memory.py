@@ -181,9 +181,10 @@ class Household:
         groups.on_erase(self.media.erase_group)
         self.ledger_store, self.prompt_store = MemoryLedgerStore(), MemoryPromptStore()
         self.ledger = Ledger(self.ledger_store, self.vault, secret=secret, retention_days=30)
-        self.prompts = Prompts(self.prompt_store, shipped(), runtimes=Runtimes(), clock=clock)
-        self.metrics, changes = Metrics(), Changes()
         self.moderation_store, self.audit_store = MemoryModerationStore(), MemoryAuditStore()
+        audit = Audit(self.audit_store, secret)
+        self.prompts = Prompts(self.prompt_store, shipped(), runtimes=Runtimes(), audit=audit, clock=clock)
+        self.metrics, changes = Metrics(), Changes()
         self.moderated = Moderated(
             journal=journal, rooms=rooms, members=members, rendering=rendering, log=log, vault=self.vault,
             media=self.media, fanout=fanout, changes=changes, clock=clock, deleted_retention_days=retention_days,
@@ -243,7 +244,7 @@ class Household:
         identity.on_erase(self.push.erase_user)
         identity.on_sign_out(self.push.signed_out)
         attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
-        audit, self.export_store = Audit(self.audit_store, secret), MemoryExportStore()
+        self.export_store = MemoryExportStore()
         self.exports = Exports(
             store=self.export_store, audit=audit, groups=self.group_store, journal=journal, rooms=rooms,
             rendering=rendering, identity=identity, secret=secret, clock=clock,

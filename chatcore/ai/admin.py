@@ -85,7 +85,7 @@ class AiAdmin:
     async def add_report(self, caller: Caller, request: wire.Report) -> wire.Report:
         """Raises Invalid where the report contradicts itself, Conflict where another one has its id."""
         caller.require_role("operator")
-        await self._prompts.add_report(request)
+        await self._prompts.add_report(request, by=caller.user_id)
         return request
 
     async def report(self, caller: Caller, request: wire.ReportPath) -> wire.Report:

@@ -10,11 +10,9 @@ from urllib.parse import urlsplit
 from chatcore.ai.calls import Provider
 from chatcore.ai.ledger.service import Ledger
 from chatcore.ai.ledger.store import MongoLedgerStore
-from chatcore.ai.prompts.records import Change
 from chatcore.ai.prompts.runtime import Runtimes
 from chatcore.ai.prompts.service import POLL_SECONDS, Prompts
 from chatcore.ai.prompts.shipped import shipped
-from chatcore.ai.prompts.states import Move
 from chatcore.ai.prompts.store import MongoPromptStore
 from chatcore.ai.provider.breaker import Breaker
 from chatcore.ai.provider.budget import Budget
@@ -32,7 +30,6 @@ from chatcore.ai.provider.rungs import (
 from chatcore.ai.provider.store import MongoBudgetStore
 from chatcore.ai.replay import Replay
 from chatcore.app.keys import Keys
-from chatcore.audit.chain import Deed
 from chatcore.audit.service import Audit
 from chatcore.audit.store import MongoAuditStore
 from chatcore.background import Background
@@ -42,7 +39,6 @@ from chatcore.mongo import Mongo
 from chatcore.settings import Settings
 from chatcore.vault.service import Vault
 
-COMMAND_LINE: Final = "command-line"
 OPENAI_URL: Final = "https://api.openai.com/v1"
 
 
@@ -109,14 +105,9 @@ def make_models(
 
 
 def make_prompts(mongo: Mongo, keys: Keys, runtimes: Runtimes | None = None) -> Prompts:
-    """Every move of a version is one transaction with its line in the audit."""
+    """Every move of a version, and every report, is one transaction with its line in the audit."""
     audit = Audit(MongoAuditStore(mongo.database), keys.audit)
-
-    def audited(move: Move, action: str) -> Sequence[Change]:
-        facts: dict[str, str | int | float | bool] = {"report": move.report, "share": move.share}
-        return [audit.appended(Deed(move.by or COMMAND_LINE, action, move.version_id, move.at, facts))]
-
-    return Prompts(MongoPromptStore(mongo.database), shipped(), runtimes=runtimes or Runtimes(), audited=audited)
+    return Prompts(MongoPromptStore(mongo.database), shipped(), runtimes=runtimes or Runtimes(), audit=audit)
 
 
 def why_disabled(settings: Settings) -> str:

@@ -7,10 +7,13 @@ import hmac
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import Final
 
 FIRST = "0" * 64
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+COMMAND_LINE: Final = "command-line"  # who acts where nobody is signed in: whoever has the server itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def faults(key: bytes, links: Iterable[Link], before: Head) -> Iterable[Fault]:
 
 
 def _hash(key: bytes, n: int, deed: Deed, previous: str) -> str:
-    moment = round(deed.at.astimezone(UTC).timestamp() * 1000)
+    moment = (deed.at - EPOCH) // timedelta(milliseconds=1)  # cut off as the database does, which keeps no more
     content = [n, previous, moment, deed.actor, deed.action, deed.target, dict(deed.facts)]
     text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hmac.new(key, text.encode(), sha256).hexdigest()

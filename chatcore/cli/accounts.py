@@ -11,10 +11,9 @@ from typing import get_args
 from rich.console import Console
 from rich.table import Table
 
-from chatcore.app.ai import COMMAND_LINE
 from chatcore.app.keys import open_keys
 from chatcore.audit import store as audit_store
-from chatcore.audit.chain import Deed
+from chatcore.audit.chain import COMMAND_LINE, Deed
 from chatcore.audit.service import Audit
 from chatcore.cli.database import open_database
 from chatcore.cli.invocation import typed

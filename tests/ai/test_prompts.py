@@ -1,5 +1,6 @@
 """Prompt versions: named by their content, moved by people, chosen from memory; over both stores."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,12 +15,43 @@ from chatcore.ai.prompts.service import Prompts
 from chatcore.ai.prompts.shipped import folder, shipped, without_tests
 from chatcore.ai.prompts.store import MemoryPromptStore, MongoPromptStore
 from chatcore.ai.prompts.versions import make_version
+from chatcore.audit import store as audit_store
+from chatcore.audit.chain import Deed, Head, Link
+from chatcore.audit.service import Audit
+from chatcore.audit.store import AuditStore, Change, MemoryAuditStore, MongoAuditStore
 from chatcore.contract.ai_admin import AddPrompt, Report, ReportGate
 from chatcore.errors import Conflict, Invalid, NotFound
 from chatcore.mongo import Mongo
+from tests.memory import Household
 
 FUNCTION = "SmartReplies"
 PEOPLE = [f"user_{number}" for number in range(1_000)]
+
+
+class Chain:
+    """An audit's store whose links fail after the write that they belong to, while it is torn."""
+
+    def __init__(self, kept: AuditStore):
+        self._kept, self.is_torn = kept, False
+
+    def appended(self, key: bytes, deed: Deed) -> Change:
+        change = self._kept.appended(key, deed)
+
+        async def torn(session: Any, rows: Any) -> None:
+            if self.is_torn:
+                raise Conflict("the chain moved on")
+            await change(session, rows)
+
+        return torn
+
+    async def append(self, key: bytes, deed: Deed) -> None:
+        await self._kept.append(key, deed)
+
+    async def head(self) -> Head:
+        return await self._kept.head()
+
+    async def window(self, after: int, up_to: int) -> list[Link]:
+        return await self._kept.window(after, up_to)
 
 
 class Shelf:
@@ -32,6 +64,12 @@ class Shelf:
     def server(self, versions: Any = None) -> Prompts:
         """Another process on the same store."""
         return Prompts(self.store, versions or shipped(), runtimes=Runtimes())
+
+    def audit(self) -> "tuple[Audit, Chain]":
+        """On the same store as the prompts, over a chain that can be torn."""
+        kept = MemoryAuditStore() if self._mongo is None else MongoAuditStore(self._mongo.database)
+        chain = Chain(kept)
+        return Audit(chain, b"k" * 32), chain
 
     async def report(self, report_id: str, prompt: str, status: str = "passed") -> str:
         row = {"_id": report_id, "status": status, "prompt": prompt}
@@ -60,9 +98,9 @@ class Shelf:
 async def shelf(request: pytest.FixtureRequest, mongo: Mongo) -> Shelf:
     kept: PromptStore = MemoryPromptStore()
     if request.param == "mongo":
-        await mongo.ensure_indexes(store.INDEXES)
+        await mongo.ensure_indexes((*store.INDEXES, *audit_store.INDEXES))
         kept = MongoPromptStore(mongo.database)
-    shelf = Shelf(kept, mongo)
+    shelf = Shelf(kept, mongo if request.param == "mongo" else None)
     await shelf.prompts.start()
     return shelf
 
@@ -242,25 +280,38 @@ async def test_the_beginning_of_a_hash_is_enough_where_it_is_clear(shelf: Shelf)
 
 
 async def test_a_move_and_its_audit_are_stored_together_or_not_at_all(shelf: Shelf) -> None:
-    audited: list[str] = []
-
-    def audit(move: Any, action: str) -> Any:
-        async def change(_: Any, __: Any) -> None:
-            audited.append(f"{action} {move.by}")
-            if move.by == "mallory":
-                raise Conflict("the chain moved on")
-
-        return [change]
-
-    prompts = Prompts(shelf.store, shipped(), runtimes=Runtimes(), audited=audit)
+    audit, chain = shelf.audit()
+    prompts = Prompts(shelf.store, shipped(), runtimes=Runtimes(), audit=audit)
     await prompts.refresh()
     draft = await shelf.draft()
+    chain.is_torn = True
     with pytest.raises(Conflict):
         await prompts.shadow(draft, by="mallory")
     assert (await prompts.get(draft)).state == "draft"
+    chain.is_torn = False
     await prompts.shadow(draft, by="olga")
-    assert audited[-1] == "prompts.shadow olga"
+    (link,) = await audit.newest(9)
+    assert (link.deed.action, link.deed.actor, link.deed.target) == ("prompts.shadow", "olga", draft)
     assert (await prompts.get(draft)).state == "shadow"
+
+
+async def test_who_hands_in_a_report_stands_in_the_audit_with_its_digest(shelf: Shelf) -> None:
+    audit, chain = shelf.audit()
+    prompts = Prompts(shelf.store, shipped(), runtimes=Runtimes(), audit=audit)
+    await prompts.refresh()
+    report = evidence(await shelf.draft())
+    chain.is_torn = True
+    with pytest.raises(Conflict):
+        await prompts.add_report(report, by="mallory")
+    with pytest.raises(NotFound):
+        await prompts.handed_in("run-1")
+    chain.is_torn = False
+    for _ in range(2):
+        await prompts.add_report(report, by="olga")
+    (link,) = await audit.newest(9)
+    assert (link.deed.action, link.deed.actor, link.deed.target) == ("prompts.report", "olga", "run-1")
+    assert (link.deed.facts["sha256"], link.deed.facts["prompt"]) == (report.sha256, report.prompt)
+    assert (await audit.verify())[1] == []
 
 
 class TestTheRuntime:
@@ -303,6 +354,16 @@ class TestTheRuntime:
         assert runtime.read('{"topics": []}') == {"topics": []}
         with pytest.raises(NotReadable):
             runtime.read("There are no topics.")
+
+
+async def test_an_operator_who_hands_in_a_report_is_named_in_the_audit() -> None:
+    async with Household() as house:
+        (olga,) = house.people("olga")
+        await house.prompts.start()
+        report = evidence((await house.prompts.get(FUNCTION)).version_id)
+        await house.services.ai_admin.add_report(replace(olga, roles=frozenset({"operator"})), report)
+        (link,) = house.audit_store.links
+        assert (link.deed.actor, link.deed.action) == ("olga", "prompts.report")
 
 
 async def test_a_report_that_was_handed_in_makes_its_version_live(shelf: Shelf) -> None:

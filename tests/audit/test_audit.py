@@ -53,6 +53,14 @@ async def test_deeds_stand_in_order_and_the_chain_holds(kept: Kept) -> None:
     assert first.previous == FIRST
 
 
+@pytest.mark.parametrize("microsecond", [0, 499, 500, 600, 999_999])
+async def test_parts_of_a_millisecond_break_no_chain(kept: Kept, microsecond: int) -> None:
+    """The database keeps whole ones alone."""
+    at = START.replace(microsecond=microsecond)
+    await kept.audit.record(replace(deed(1), at=at))
+    assert (await kept.audit.verify())[1] == []
+
+
 async def test_a_deed_is_written_only_with_what_it_tells_of(kept: Kept) -> None:
     async def refused(session: Any, rows: Any) -> None:
         raise Conflict

@@ -47,8 +47,8 @@ class PromptStore(Protocol):
         run's parameter of that name."""
         ...
 
-    async def add_report(self, report: wire.Report) -> bool:
-        """A repeat adds nothing; False where another report has this id."""
+    async def add_report(self, report: wire.Report, also: Sequence[Change] = ()) -> bool:
+        """With `also` in one transaction. A repeat adds nothing; False where another report has this id."""
         ...
 
     async def handed_in(self, report_id: str) -> wire.Report | None: ...

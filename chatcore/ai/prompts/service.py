@@ -1,16 +1,19 @@
 """Which prompt version answers whom, and moving versions up and down."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from chatcore.ai.prompts.records import Change, PromptStore
 from chatcore.ai.prompts.reports import require_consistent
 from chatcore.ai.prompts.runtime import Runtimes
 from chatcore.ai.prompts.states import LARGEST_SHARE, Move, Standing
 from chatcore.ai.prompts.versions import Choice, PromptVersion, make_version
+from chatcore.audit.chain import COMMAND_LINE, Deed
+from chatcore.audit.service import Audit
 from chatcore.contract.ai_admin import Report as Evaluation
 from chatcore.errors import Conflict, Invalid, NotFound
 
@@ -19,18 +22,15 @@ POLL_SECONDS: Final = 2.0
 MAX_TEXT_CHARACTERS: Final = 64_000
 MAX_PARAMETERS: Final = 100
 ROUNDS: Final = 3  # of meeting somebody else's change
-Audited = Callable[[Move, str], Sequence[Change]]
 Moved = Callable[[Standing, Move], Standing]
-
-
-def not_audited(_move: Move, _action: str) -> Sequence[Change]:
-    return ()
+T = TypeVar("T")
 
 
 class Prompts:
     """Answers `choose` from memory: what is live, on trial and in shadow is read again every two seconds.
 
-    `audited` gives the writes that go into a change's transaction, with the action's name as `prompts.promote`.
+    With an `audit`, every move (`prompts.promote` and the like) and every report is one transaction with its
+    line there.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Prompts:
         shipped: Mapping[str, PromptVersion],
         *,
         runtimes: Runtimes,
-        audited: Audited = not_audited,
+        audit: Audit | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
         self._store, self._shipped, self._runtimes = store, shipped, runtimes
-        self._audited, self._clock = audited, clock
+        self._audit, self._clock = audit, clock
         self._standings: dict[str, Standing] = {}
         self._versions: dict[str, PromptVersion] = {version.version_id: version for version in shipped.values()}
 
@@ -150,13 +150,15 @@ class Prompts:
             raise Conflict("The version that the report compares with is not live any more; evaluate again")
         return await self._move(version.version_id, "promote", Standing.to_live, by=by, report=report_id)
 
-    async def add_report(self, report: Evaluation) -> None:
+    async def add_report(self, report: Evaluation, *, by: str = "") -> None:
         """Once and for good. Raises Invalid where it contradicts itself, NotFound for a version that is not here,
         Conflict where another report has its id."""
         require_consistent(report)
         for version_id in filter(None, (report.prompt, report.against)):
             await self.get(version_id)
-        if not await self._store.add_report(report):
+        facts = {"sha256": report.sha256, "prompt": report.prompt, "status": report.status}
+        deed = Deed(by or COMMAND_LINE, "prompts.report", report.report_id, self._clock(), facts)
+        if not await self._together(deed, lambda also: self._store.add_report(report, also)):
             raise Conflict(f"There is another report {report.report_id[:60]}; what was handed in does not change")
 
     async def handed_in(self, report_id: str) -> Evaluation:
@@ -177,12 +179,26 @@ class Prompts:
     ) -> PromptVersion:
         version = await self.get(version_id)
         move = Move(action, version.version_id, self._clock(), by, report, share)
+        facts: dict[str, str | int | float | bool] = {"report": report, "share": share}
+        deed = Deed(by or COMMAND_LINE, f"prompts.{action}", version.version_id, move.at, facts)
         for _ in range(ROUNDS):
             after = moved(await self.standing(version.function), move)
-            if await self._store.place(after, self._audited(move, f"prompts.{action}")):
+            if await self._together(deed, partial(self._store.place, after)):
                 await self.refresh()
                 return _standing_at(version, after)
         raise Conflict("Somebody else moves versions of this function; try again")
+
+    async def _together(self, deed: Deed, write: Callable[[Sequence[Change]], Awaitable[T]]) -> T:
+        """What `write` answers; the deed is part of its transaction."""
+        if self._audit is None:
+            return await write(())
+        answers: list[T] = []
+
+        async def audited(line: Change) -> None:
+            answers.append(await write([line]))
+
+        await self._audit.together(deed, audited)
+        return answers[-1]
 
     def _known(self, version_id: str, standing: Standing) -> PromptVersion | None:
         version = self._versions.get(version_id)

@@ -92,10 +92,17 @@ class MongoPromptStore:
         return _reported(told) if told else _report(await self._runs.find_one({"_id": report_id}))
 
     @translate_errors
-    async def add_report(self, report: wire.Report) -> bool:
+    async def add_report(self, report: wire.Report, also: Sequence[Change] = ()) -> bool:
         row = {"_id": report.report_id, "sha256": report.sha256, "content": report.model_dump_json(by_alias=True)}
+
+        async def together(within: AsyncClientSession) -> None:
+            await self._reports.insert_one(row, session=within)
+            for change in also:
+                await change(within, ())
+
         try:
-            await self._reports.insert_one(row)
+            async with self._database.client.start_session() as session:
+                await session.with_transaction(together)
         except DuplicateKeyError:
             stored = await self._reports.find_one({"_id": report.report_id})
             return stored is not None and stored["sha256"] == report.sha256
@@ -140,8 +147,13 @@ class MemoryPromptStore:
         told = self.handed.get(report_id)
         return _reported(told) if told else _report(self.reports.get(report_id))
 
-    async def add_report(self, report: wire.Report) -> bool:
-        return self.handed.setdefault(report.report_id, report).sha256 == report.sha256
+    async def add_report(self, report: wire.Report, also: Sequence[Change] = ()) -> bool:
+        if (stored := self.handed.get(report.report_id)) is not None:
+            return stored.sha256 == report.sha256
+        for change in also:
+            await change(None, ())
+        self.handed[report.report_id] = report
+        return True
 
     async def handed_in(self, report_id: str) -> wire.Report | None:
         return self.handed.get(report_id)
