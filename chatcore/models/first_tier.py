@@ -6,8 +6,11 @@ heads that the endpoint uses too. What they say is a score; what happens then is
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from chatcore.models.files import require_file
-from chatcore.models.ngrams import count_ngrams, fold, weigh
-from chatcore.models.readings import readings
+from chatcore.models.ngrams import count_all, fold, weigh
+from chatcore.models.readings import pieces, wholes
 
 NGRAM_FILE, LEXICON_FILE = "moderation.ngrams.npz", "moderation.lexicon.npz"
 MAX_PHRASE_WORDS = 3
+KNOWN_WORDS = 4_096
+"""Words whose fingerprints are remembered; most of what people write is made of fewer."""
 _TOKEN = re.compile(r"[^\s.,;:!?()\[\]{}\"“”…/\\<>|]+")
 _SPELLINGS = str.maketrans("0134578@$", "oieastbas")  # digits and signs that stand for letters
 _HAS_LETTER = re.compile(r"[^\W\d_]")
@@ -62,9 +67,16 @@ class NgramHeads:
             return cls(tuple(map(str, stored["names"])), stored["rarity"], stored["weights"], stored["bias"])
 
     def score(self, text: str) -> npt.NDArray[np.float32]:
-        buckets, counts = count_ngrams(fold(text))
-        values = weigh(buckets, counts, self._rarity)
-        return sigmoid(values @ self._weights[buckets] + self._bias)
+        return sigmoid(self._logits([text])[0])
+
+    def highest(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The highest score of each head over these texts, of which there is one at least."""
+        return sigmoid(np.maximum.reduce(self._logits(texts)))
+
+    def _logits(self, texts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        buckets, counts, cuts = count_all([fold(text) for text in texts])
+        values, weights = weigh(buckets, counts, self._rarity, cuts), self._weights[buckets]
+        return [values[start:end] @ weights[start:end] + self._bias for start, end in pairwise(cuts)]
 
 
 class Lexicon:
@@ -77,6 +89,7 @@ class Lexicon:
     def __init__(self, entries: dict[int, tuple[str, float]], first_words: frozenset[int]):
         """`first_words` are the fingerprints of the first words of all entries: most words end there."""
         self._entries, self._first_words = entries, first_words
+        self._begins = lru_cache(KNOWN_WORDS)(self._may_begin)
 
     @classmethod
     def load(cls, path: Path) -> "Lexicon":
@@ -99,7 +112,7 @@ class Lexicon:
         return tuple(matches)
 
     def _longest(self, tokens: list[tuple[int, int, str]]) -> tuple[int, Match | None]:
-        if not any(fingerprint(word) in self._first_words for word in _readings(tokens[0][2])):
+        if not self._begins(tokens[0][2]):
             return 1, None
         for size in range(len(tokens), 0, -1):
             for phrase in _readings(" ".join(word for _, _, word in tokens[:size])):
@@ -107,6 +120,9 @@ class Lexicon:
                 if known is not None:
                     return size, Match(tokens[0][0], tokens[size - 1][1], *known)
         return 1, None
+
+    def _may_begin(self, word: str) -> bool:
+        return any(fingerprint(reading) in self._first_words for reading in _readings(word))
 
 
 class FirstTier:
@@ -120,10 +136,10 @@ class FirstTier:
 
     def look(self, text: str) -> FirstLook:
         """The highest scores and the known words of all readings; a word that is read twice is told once."""
-        ways = readings(text)
-        scores = np.maximum.reduce([self._heads.score(way.text) for way in ways])
+        ways = wholes(text)
+        scores = self._heads.highest([each.text for each in (*ways, *pieces(ways[-1]))])
         found: dict[tuple[int, int], Match] = {}
-        for way in ways:
+        for way in ways:  # a piece has no word that the whole has not
             for match in self._lexicon.find(way.text):
                 start, end = way.span(match.start, match.end)
                 if not any(start < known_end and known_start < end for known_start, known_end in found):
@@ -142,7 +158,7 @@ def fingerprint(phrase: str) -> int:
 
 
 def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30))), np.float32)
+    return np.asarray(1.0 / (1.0 + np.exp(-np.minimum(np.maximum(logits, -30), 30))), np.float32)
 
 
 def _readings(phrase: str) -> tuple[str, ...]:

@@ -54,12 +54,18 @@ class Reading:
 
 def readings(text: str) -> list[Reading]:
     """The text itself first."""
+    found = wholes(text)
+    return [*found, *pieces(found[-1])]
+
+
+def wholes(text: str) -> list[Reading]:
+    """The text itself, and where it is disguised, what its author means."""
     found = [Reading(text, range(len(text)))]
     if not text.isascii() or _is_odd(text):
         plain = undisguised(text)
         if _folded(plain.text) != _folded(text if _is_piled(text) else _without_accents(text)):
             found.append(plain)
-    return [*found, *_pieces(found[-1])]
+    return found
 
 
 def undisguised(text: str) -> Reading:
@@ -169,7 +175,7 @@ def _picked(reading: Reading, order: Sequence[int]) -> Reading:
     return Reading("".join(reading.text[at] for at in order), [reading.places[at] for at in order])
 
 
-def _pieces(reading: Reading) -> Iterator[Reading]:
+def pieces(reading: Reading) -> Iterator[Reading]:
     """Of a long text: each sentence; of what goes on without an end, windows that overlap by
     half, so that words that belong together stand in one of them. A very long text has longer pieces."""
     length = len(reading.text)

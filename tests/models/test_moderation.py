@@ -29,6 +29,9 @@ def test_everyday_lines_raise_no_alarm(models: Models) -> None:
         ("I want to kill myself tonight, I have the pills ready.", "self-harm"),
         ("He slowly undressed her and began to suck her nipples, she moaned with lust", "sexual"),
         ("You are a disgusting worthless piece of shit and everybody hates you", "harassment"),
+        ("I will kill you", "violence"),
+        ("You will die tonight, I will kill you.", "violence"),
+        ("I know where you live and I will kill your family", "any"),
     ],
 )
 def test_what_it_was_made_for_is_flagged(models: Models, text: str, category: str) -> None:
@@ -55,6 +58,14 @@ def test_hidden_and_stretched_letters_fold_to_the_same_text() -> None:
 def test_no_text_at_all_has_no_ngrams_to_trip_over() -> None:
     heads = NgramHeads(("x",), np.ones(1 << 17), np.ones((1 << 17, 1)), np.zeros(1))
     assert heads.score("").shape == (1,)
+
+
+def test_texts_that_are_scored_together_score_as_each_alone() -> None:
+    heads = FirstTier.load()._heads
+    texts = ["I will kill you", "", "a", "lunch at the park?", "soooo \u4f60\u597d \U0001f600", "I will kill you"]
+    assert np.array_equal(heads.highest(texts), np.maximum.reduce([heads.score(text) for text in texts]))
+    for text in texts:
+        assert np.array_equal(heads.highest([text]), heads.score(text))
 
 
 @pytest.fixture
