@@ -44,7 +44,7 @@ def free_to_run() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def serving(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[Live]:
+def serving(home: Path, settings: Mapping[str, str] | None = None, *, core: int = SERVER_CORE) -> Iterator[Live]:
     """Default settings but for these, and without rate limits: one person of a load test stands for many."""
     home.mkdir(parents=True, exist_ok=True)
     log = home.parent / "server.log"
@@ -64,7 +64,7 @@ def serving(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[L
             [sys.executable, str(ROOT / "server.py")], cwd=home, env=environment, stdout=out, stderr=out
         )  # fmt: skip
         try:
-            yield _ready(process, log)
+            yield _ready(process, log, core)
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -74,22 +74,22 @@ def serving(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[L
                 process.wait()
 
 
-def _ready(process: subprocess.Popen[bytes], log: Path) -> Live:
+def _ready(process: subprocess.Popen[bytes], log: Path, core: int) -> Live:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         if found := ADDRESS.search(log.read_text("utf-8", errors="replace")):
             server = psutil.Process(process.pid)
-            pin(server)
+            pin(server, core)
             time.sleep(SETTLE_SECONDS)
-            pin(server)  # the models' process, which starts last
+            pin(server, core)  # the models' process, which starts last
             return Live(found[0], server, log)
         time.sleep(0.05)
     raise RuntimeError(f"the server did not start:\n{log.read_text('utf-8', errors='replace')[-2_000:]}")
 
 
-def pin(server: psutil.Process) -> None:
+def pin(server: psutil.Process, core: int = SERVER_CORE) -> None:
     """Threads that run already keep the cores they were given, so each is moved."""
-    for process, core in [(server, SERVER_CORE), *((child, OTHER_CORE) for child in server.children(recursive=True))]:
+    for process, place in [(server, core), *((child, OTHER_CORE) for child in server.children(recursive=True))]:
         for thread in process.threads():
             with contextlib.suppress(OSError):
-                os.sched_setaffinity(thread.id, {core})
+                os.sched_setaffinity(thread.id, {place})

@@ -13,7 +13,7 @@ class Row:
     """`samples` of the interleaved repetitions; the measured value is their median.
 
     Without a `target` the row only informs. `baseline` makes it a ratio: sample by sample to another server's of the
-    same repetition.
+    same repetition; `each` is then the unit of the samples.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Row:
     samples: list[float] = field(default_factory=list)
     baseline: list[float] = field(default_factory=list)
     note: str = ""
+    each: str = ""
 
     @property
     def median(self) -> float | None:
@@ -58,7 +59,7 @@ class Row:
         if self.judged is None or self.median is None:
             return "-"
         if self.unit.startswith("x "):
-            value = f"{self.median:,.0f} a CPU-second" if self.better == "more" else f"{number(self.median)} ms"
+            value = f"{number(self.median)} {self.each or ('a CPU-second' if self.better == 'more' else 'ms')}"
             return f"{self.judged:.2f} {self.unit} ({value})"
         return f"{number(self.median)} {self.unit}"
 

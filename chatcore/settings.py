@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -18,6 +18,7 @@ Environment = Literal["development", "production"]
 OriginList = Annotated[tuple[str, ...], NoDecode]
 DEVELOPMENT_ISSUER = "chatcore-local"
 DEFAULT_PORT = 3001
+_REDIS_FILES = frozenset(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"))
 _PLACEHOLDERS = ("your_", "changeme", "change_me", "example", "secret", "password")
 
 
@@ -87,7 +88,9 @@ class Settings(BaseSettings):
     mongodb_max_pool_size: int = Field(10, ge=1, le=500, description="connections to the database at most")
 
     redis_url: SecretStr = Field(
-        SecretStr(""), description="`redis://` or `rediss://`, for several server processes; empty: one process"
+        SecretStr(""),
+        description="`redis://` or `rediss://`, for several server processes; empty: one process. "
+        "An own CA: `rediss://...?ssl_ca_certs=FILE`",
     )
     workers: int = Field(1, ge=1, le=64, description="server processes on this port, with one supervisor")
 
@@ -365,7 +368,11 @@ class Settings(BaseSettings):
             return ["REDIS_URL must read redis://... or rediss://..."]
         if self.production and parts.scheme == "redis" and not parts.password and not _is_loopback(parts.hostname):
             return ["REDIS_URL names another machine without a password; add one, best with rediss://"]
-        return []
+        files = parse_qs(parts.query, keep_blank_values=True)
+        if files.keys() - _REDIS_FILES or (files and parts.scheme == "redis"):
+            return [f"REDIS_URL takes no options but, with rediss://, {', '.join(sorted(_REDIS_FILES))}"]
+        missing = sorted(name for name, paths in files.items() if not all(Path(path).is_file() for path in paths))
+        return [f"REDIS_URL names no file as {', '.join(missing)}"] if missing else []
 
     def _production_problems(self) -> list[str]:
         found: list[str] = []

@@ -59,11 +59,11 @@ class Member:
 class Conductor:
     """Holds the connected clients of one test; `perform` may be called once."""
 
-    def __init__(self, plan: Plan, members: Sequence[Member], server: psutil.Process | None, progress: Progress):
+    def __init__(self, plan: Plan, members: Sequence[Member], servers: Sequence[psutil.Process], progress: Progress):
         self._plan = plan
         self._members = members
         self._progress = progress
-        self.watch = Watch(server, [member.process.pid for member in members])
+        self.watch = Watch(servers, [member.process.pid for member in members])
 
     async def _all(self, step: str, deadline_seconds: float, **order: Any) -> list[Any]:
         def progress() -> None:
@@ -163,10 +163,12 @@ async def conducting(plan: Plan, cast: Cast, run: str, progress: Progress) -> As
             opening = {"plan": plan.to_json(), "people": [asdict(p) for p in own], "run": run, "share": share}
             process.stdin.write(orjson.dumps(opening) + b"\n")
             await process.stdin.drain()
-        conductor = Conductor(plan, members, find_server(plan.url), progress)
+        found = [find_server(url) for url in dict.fromkeys(person.url or plan.url for person in cast.people)]
+        servers = {server.pid: server for server in found if server is not None}
+        conductor = Conductor(plan, members, list(servers.values()), progress)
         yield conductor
     finally:
-        await (conductor or Conductor(plan, members, None, progress)).close()
+        await (conductor or Conductor(plan, members, (), progress)).close()
 
 
 async def load(plan: Plan, cast: Cast, run: str, progress: Progress) -> Report:

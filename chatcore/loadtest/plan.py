@@ -63,8 +63,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One client's account. `index` is its place in the whole test, whatever process holds it."""
+    """One client's account. `index` is its place in the whole test, whatever process holds it.
+
+    `url` is where it connects when the server is several processes with an address each; empty: the plan's.
+    """
 
     index: int
     token: str
     group_id: str
+    url: str = ""

@@ -51,23 +51,23 @@ class Usage:
 class Watch:
     """Reads the processes again and again: those of the server, of its children (the embedded database), and ours."""
 
-    def __init__(self, server: psutil.Process | None, load: Iterable[int]):
-        self.server = server
-        self._children = server.children(recursive=True) if server is not None else []
+    def __init__(self, servers: Iterable[psutil.Process], load: Iterable[int]):
+        self._servers = list(servers)
+        self._children = [child for server in self._servers for child in server.children(recursive=True)]
         self._load = [psutil.Process(pid) for pid in load]
 
     def read(self) -> dict[str, Usage]:
         """By `server`, `database` and `load`; those that cannot be seen are missing."""
         found = {"load": _sum(self._load)}
-        if self.server is not None:
-            found["server"] = usage_of(self.server)
+        if self._servers:
+            found["server"] = _sum(self._servers)
             if self._children:
                 found["database"] = _sum(self._children)
         return found
 
     def cores(self) -> dict[str, list[int]]:
         """On which cores each may run, where the system tells."""
-        groups = {"server": [self.server] if self.server else [], "database": self._children, "load": self._load}
+        groups = {"server": self._servers, "database": self._children, "load": self._load}
         found = {}
         for name, processes in groups.items():
             for process in processes[:1]:

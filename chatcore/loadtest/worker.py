@@ -46,7 +46,9 @@ class Worker:
         self._share = share
         self._tell = tell
         self._tally = Tally()
-        self._talkers = [Talker(plan.url, person, run, plan.message_bytes, self._tally) for person in people]
+        self._talkers = [
+            Talker(person.url or plan.url, person, run, plan.message_bytes, self._tally) for person in people
+        ]
         slow_from = plan.clients - plan.slow_readers
         for talker in self._talkers:
             talker.slow = talker.person.index >= slow_from

@@ -37,7 +37,7 @@ class Listener:
 
     words: Callable[[str, Sequence[Word]], None]  # the process that said them
     listening: Callable[[Sequence[str]], None]  # channels from which everything is heard from now on
-    deaf: Callable[[], None]
+    deaf: Callable[[str], None]  # why: a kind of error
     sending: Callable[[Iterable[str]], None]  # it is possible again; of these groups words were dropped
     refused: Callable[[str], None]
 
@@ -134,7 +134,7 @@ class Broker:
     # --- listening
 
     async def listen(self) -> None:
-        pause, first = FIRST_PAUSE_SECONDS, True
+        pause, first, told = FIRST_PAUSE_SECONDS, True, False
         while True:
             client = self._connect()
             pubsub = client.pubsub()
@@ -145,13 +145,13 @@ class Broker:
                 self._heartbeat_at = time.monotonic()
                 self.is_listening = True
                 self.reconnects += not first
-                pause, first = FIRST_PAUSE_SECONDS, False
+                pause, first, told = FIRST_PAUSE_SECONDS, False, False
                 await _first_to_end(self._hear(pubsub), self._keep_subscribed(pubsub))
             except Exception as error:  # noqa: BLE001 - whatever broke, the connection is made anew
-                log.debug("relay_not_listening", reason=type(error).__name__)
-                if self.is_listening:
-                    self.is_listening = False
-                    self._listener.deaf()
+                self.is_listening = False
+                if not told:
+                    told = True
+                    self._listener.deaf(_kind(error))
             finally:
                 await _close(pubsub)
                 await _close(client)
@@ -239,6 +239,11 @@ async def _close(connection: Any) -> None:
 def _slices(channels: list[str]) -> Iterable[list[str]]:
     for start in range(0, len(channels), SUBSCRIBE_AT_ONCE):
         yield channels[start : start + SUBSCRIBE_AT_ONCE]
+
+
+def _kind(error: Exception) -> str:
+    """What broke, which the client library wraps; no text, in which addresses may stand."""
+    return type(error.__cause__ or error.__context__ or error).__name__
 
 
 def _text(channel: bytes | str) -> str:

@@ -175,9 +175,9 @@ class Relay:
             if attendees := self._presence.attendees(group_id):
                 self._say_attending(group_id, attendees, everybody=True)
 
-    def _deaf(self) -> None:
+    def _deaf(self, why: str) -> None:
         self._processes.deaf()
-        log.warning("broker_away", mode="database-only")
+        log.warning("broker_away", mode="database-only", reason=why)
 
     def _sending(self, lost: Iterable[str]) -> None:
         for group_id in lost:

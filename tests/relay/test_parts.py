@@ -244,13 +244,21 @@ def test_nobody_is_gone_because_nobody_could_be_heard(processes: Processes, gone
         ("redis://localhost", False),
         ("redis://:secret@cache.internal:6379", False),
         ("rediss://cache.internal:6379", False),
+        (f"rediss://cache.internal:6379/0?ssl_ca_certs={__file__}", False),
+        (f"rediss://cache.internal:6379/0?ssl_certfile={__file__}&ssl_keyfile={__file__}", False),
+        ("rediss://cache.internal:6379/0?ssl_ca_certs=/nowhere/ca.pem", True),
+        ("rediss://cache.internal:6379/0?ssl_ca_certs=", True),
+        ("rediss://cache.internal:6379/0?ssl_cert_reqs=none", True),
+        ("rediss://cache.internal:6379/0?ssl_check_hostname=no", True),
+        ("rediss://cache.internal:6379/0?socket_timeout=600", True),
+        (f"redis://:secret@cache.internal:6379?ssl_ca_certs={__file__}", True),
         ("redis://cache.internal:6379", True),
         ("redis://user@10.0.0.5", True),
         ("http://127.0.0.1", True),
         ("redis://", True),
     ],
 )
-def test_production_takes_no_redis_on_another_machine_without_a_password(url: str, bad: bool) -> None:
+def test_production_takes_no_redis_on_another_machine_without_a_password_and_no_weaker_tls(url: str, bad: bool) -> None:
     def load() -> None:
         load_settings(_env_file=None, chatcore_env="production", encryption_secret_key=_key(), redis_url=url)
 
