@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chatcore.app import chat
+from chatcore.app import base
 from chatcore.cli.serve import serve
 from chatcore.journal.rows import Change, Inserted, Row
 from chatcore.journal.store import MongoJournalStore
@@ -79,11 +79,11 @@ class AcknowledgesEarly(MongoJournalStore):
 
 def dying(point: str, count: str) -> None:
     Dying.point, Dying.count = point, int(count or 1)
-    chat.MongoJournalStore = Dying  # type: ignore[attr-defined,misc]
+    base.MongoJournalStore = Dying  # type: ignore[attr-defined,misc]
 
 
 def acknowledging_early(point: str, count: str) -> None:
-    chat.MongoJournalStore = AcknowledgesEarly  # type: ignore[attr-defined,misc]
+    base.MongoJournalStore = AcknowledgesEarly  # type: ignore[attr-defined,misc]
 
 
 VARIANTS: dict[str, Callable[[str, str], None]] = {"ack-before-commit": acknowledging_early}

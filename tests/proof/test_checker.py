@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chatcore.app import Chat, chat, open_chat, opening, serving
+from chatcore.app import Chat, base, messages, open_chat, opening, serving
 from chatcore.contract.base import Shape
 from chatcore.journal.ids import new_id
 from chatcore.journal.pending import Pending
@@ -198,7 +198,7 @@ async def test_a_skipped_number_is_found_out(open_server: Open, monkeypatch: pyt
                 ahead[pending.entry.group_id] = replace(head, seq=head.seq + 1)
             return pending.rows
 
-    monkeypatch.setattr(chat, "Writer", Skipping)
+    monkeypatch.setattr(messages, "Writer", Skipping)
     async with open_server() as one:
         assert "hole" in (await history_of(one)).kinds()
 
@@ -209,7 +209,7 @@ async def test_a_store_that_forgets_is_found_out(open_server: Open, monkeypatch:
             kept = [row for row in rows if row.seq % 10]
             return await super().insert(kept) if kept == list(rows) else Inserted(len(rows))
 
-    monkeypatch.setattr(chat, "MongoJournalStore", Forgetful)
+    monkeypatch.setattr(base, "MongoJournalStore", Forgetful)
     async with open_server() as one:
         assert {"lost", "phantom", "hole"} <= (await history_of(one)).kinds()
 
@@ -265,6 +265,6 @@ async def test_pushes_in_another_order_are_found_out(open_server: Open, monkeypa
 async def test_a_server_that_does_not_know_a_retry_is_found_out(
     open_server: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages_service, "keyed_id", lambda key, *parts: new_id(chat._now()))
+    monkeypatch.setattr(messages_service, "keyed_id", lambda key, *parts: new_id(base.now_in_milliseconds()))
     async with open_server() as one:
         assert {"retry", "duplicate"} <= (await history_of(one)).kinds()
