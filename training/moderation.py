@@ -7,6 +7,7 @@ their labels call a dialect offensive.
 """
 
 import hashlib
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ Array = npt.NDArray[np.float64]
 EASY_WEIGHT, LESSON_WEIGHT = 0.1, 0.5  # everyday lines are many and easy; the lessons use dangerous words harmlessly
 LESSONS = Path(__file__).with_name("everyday_lessons.txt")
 CRISIS_LESSONS = Path(__file__).with_name("crisis_lessons.txt")
-CRISIS_INTENT, CRISIS_HEAD = "crisis", "SH"
+CRISIS_INTENT, CRISIS_HEADS = "crisis", ("SH", "any")
 VECTOR_C, NGRAM_C, KERNEL_C = 3.0, 10.0, 5.0
 FOLDS = 5
 NEAR_DUPLICATE = 0.85  # cosine
@@ -160,11 +161,12 @@ def weigh_rows(rows: sparse.csr_matrix, rarity: npt.NDArray[np.float32]) -> spar
 
 
 def fit(head: str, texts: Texts, labels: npt.NDArray[np.int64], material: Material) -> Fitted:
-    """Everyday talk is an example of nothing for every head, and talk of people in need one for self-harm alone."""
+    """Everyday talk is an example of nothing for every head, and talk of people in need one of self-harm, so of
+    any category too."""
     all_texts = texts.plus(material.everyday)
     all_labels = np.concatenate([labels, np.zeros(len(material.everyday_weights), np.int64)])
     weights = np.concatenate([np.ones(len(labels)), material.everyday_weights])
-    if head == CRISIS_HEAD:
+    if head in CRISIS_HEADS:
         more = len(material.crisis.vectors)
         all_texts, all_labels = all_texts.plus(material.crisis), np.append(all_labels, np.ones(more, np.int64))
         weights = np.append(weights, np.full(more, LESSON_WEIGHT))
@@ -198,10 +200,7 @@ def cross_validate(material: Material) -> dict[str, Array]:
 
 def _judge_fold(material: Material, learn: npt.NDArray[np.intp], judge: npt.NDArray[np.intp]) -> dict[str, Array]:
     """Kept in the cache by what it was made from, so that an evaluation does not repeat the training's work."""
-    settings = (VECTOR_C, NGRAM_C, KERNEL_C, GAMMA, material.everyday_weights.sum(), material.everyday.vectors.sum())
-    settings += (material.crisis.vectors.sum(),)
-    key = hashlib.sha256(repr((settings, judge.tolist())).encode()).hexdigest()[:16]
-    path = CACHE / f"fold-{key}.npz"
+    path = CACHE / f"fold-{_made_from(material, learn, judge)}.npz"
     if path.exists():
         with np.load(path) as kept:
             return dict(kept)
@@ -213,6 +212,19 @@ def _judge_fold(material: Material, learn: npt.NDArray[np.intp], judge: npt.NDAr
         judged[head] = fitted.score(material.openai.at(judge))
     np.savez(path, **judged)
     return judged
+
+
+def _made_from(material: Material, learn: npt.NDArray[np.intp], judge: npt.NDArray[np.intp]) -> str:
+    """Of settings, examples, and the very lines of code that fit and score: another choice never meets old scores."""
+    settings = (VECTOR_C, NGRAM_C, KERNEL_C, GAMMA, MARGIN_SCALE, LESSON_WEIGHT, CRISIS_HEADS)
+    code = [inspect.getsource(part) for part in (fit, _logistic, Fitted)]
+    labels = [sorted(sample.labels.items()) for sample in material.samples]
+    made = hashlib.sha256(repr((settings, code, labels, learn.tolist(), judge.tolist())).encode())
+    for texts in (material.openai, material.everyday, material.crisis):
+        made.update(texts.vectors.tobytes())
+        made.update(texts.ngrams.data.tobytes())
+    made.update(material.everyday_weights.tobytes())
+    return made.hexdigest()[:16]
 
 
 def _folds(material: Material) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
