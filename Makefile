@@ -81,7 +81,7 @@ describe: setup ## Write the references, .env.example and the README's table of 
 soak: setup ## Minutes of connects, messages and faults; memory must stay flat
 	@$(BIN)/python -m pytest -m soak --timeout=3600 $(ARGS)
 
-bench: setup ## Measure every performance target, 20 minutes (ARGS="--quick": 2 minutes)
+bench: setup ## Measure every performance target, 22 minutes (ARGS="--quick": 5 minutes)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 coverage: setup ## Run all tests and write htmlcov/

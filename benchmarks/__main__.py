@@ -1,8 +1,9 @@
 """`python -m benchmarks`: every target in one table.
 
-python -m benchmarks                 all, about 20 minutes; writes benchmarks/RESULTS.md
-python -m benchmarks --quick         about two minutes, fewer repetitions; writes nothing
-python -m benchmarks --only fanout   one part: fanout, endtoend, history, search, ai, media or page
+python -m benchmarks                 all, about 22 minutes; writes benchmarks/RESULTS.md
+python -m benchmarks --quick         about five minutes, fewer repetitions; writes nothing
+python -m benchmarks --only fanout   a part: fanout, endtoend, processes, readers, history, search, ai,
+                                     media or page
 """
 
 import argparse
@@ -10,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -24,16 +25,19 @@ from benchmarks.history import HistoryPages
 from benchmarks.live import OTHER_CORE, SERVER_CORE
 from benchmarks.media import Uploads
 from benchmarks.page import PageInChromium
+from benchmarks.processes import TwoProcesses
+from benchmarks.readers import Readers
 from benchmarks.rows import Row
 from benchmarks.search import SearchInLongGroup
 
-PARTS = ("fanout", "endtoend", "history", "search", "ai", "media", "page")
+PARTS = ("fanout", "endtoend", "processes", "readers", "history", "search", "ai", "media", "page")
 SEARCHED = 50_000
 FAN_OUT_TARGETS = {(1, 1_000): 2.5, (100, 10): 1.9, (10, 100): 1.9}
 ACK_TARGET = 1.3
 CORES = f"server on core {SERVER_CORE}; load on core {OTHER_CORE}; 1,000 connections"
 console = Console(highlight=False)
 Section = tuple[str, Sequence[Row]]
+Measure = Callable[[], None]
 
 
 def fan_out_rows(repetitions: int, seconds: float, names: Sequence[str], loads: Sequence[fanout.Load]) -> list[Section]:
@@ -85,53 +89,54 @@ def fan_out(quick: bool) -> list[Section]:
     return fan_out_rows(1 if quick else 3, 1.0 if quick else 3.0, names, loads)
 
 
+def measured_parts(folder: Path, *, quick: bool, messages: int) -> dict[str, tuple[str, Sequence[Row], Measure]]:
+    """By name: title, rows, and what fills them."""
+    whole, two, people, pages = EndToEnd(), TwoProcesses(), Readers(), HistoryPages(messages)
+    search, beside, uploads, seen = (
+        SearchInLongGroup(min(messages, SEARCHED)),
+        AiBesideChat(),
+        Uploads(),
+        PageInChromium(),
+    )
+    thrice, often = (1, 2) if quick else (3, 5)
+    wide, both = (Pace(1, 5), Pace(1, 4)) if quick else (Pace(3, 12), Pace(2, 5))
+    end_to_end = "End to end, 1,000 clients in 100 groups of 10, embedded database"
+    processes = "Two processes over Redis, 1,000 clients in 100 groups of 10"
+    return {
+        "endtoend": (end_to_end, whole.rows, lambda: whole.measure(folder / "endtoend" / "home", wide, _say)),
+        "processes": (processes, two.rows, lambda: two.measure(folder / "processes", both, _say)),
+        "readers": (
+            "Slow readers, and a reconnect storm",
+            people.rows,
+            lambda: people.measure(folder / "readers", 1, _say),
+        ),
+        "history": ("History", pages.rows, lambda: pages.measure(folder / "history" / "home", thrice, _say)),
+        "search": ("Search", search.rows, lambda: search.measure(folder / "search" / "home", thrice, _say)),
+        "ai": (
+            "AI beside the chat",
+            beside.rows,
+            lambda: beside.measure(folder / "ai", thrice, 6 if quick else 8, _say),
+        ),
+        "media": ("Uploads", uploads.rows, lambda: uploads.measure(folder / "media" / "home", often, _say)),
+        "page": ("The page", seen.rows, lambda: seen.measure(folder / "page" / "home", often, _say)),
+    }
+
+
 def run(parts: Sequence[str], *, quick: bool, messages: int) -> tuple[list[Section], list[str]]:
     """The sections, and what failed: the other parts, and the samples of that one so far, are kept."""
     sections: list[Section] = []
     failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="chatcore-bench-") as folder:
-        whole, pages, search = EndToEnd(), HistoryPages(messages), SearchInLongGroup(min(messages, SEARCHED))
-
-        def end_to_end() -> None:
-            sections.append(("End to end, 1,000 clients in 100 groups of 10, embedded database", whole.rows))
-            whole.measure(Path(folder) / "endtoend" / "home", Pace(1, 5) if quick else Pace(3, 12), _say)
-
-        def history() -> None:
-            sections.append(("History", pages.rows))
-            pages.measure(Path(folder) / "history" / "home", 1 if quick else 3, _say)
-
-        def searching() -> None:
-            sections.append(("Search", search.rows))
-            search.measure(Path(folder) / "search" / "home", 1 if quick else 3, _say)
-
-        def ai() -> None:
-            beside = AiBesideChat()
-            sections.append(("AI beside the chat", beside.rows))
-            beside.measure(Path(folder) / "ai", 1 if quick else 3, 6 if quick else 8, _say)
-
-        def media() -> None:
-            uploads = Uploads()
-            sections.append(("Uploads", uploads.rows))
-            uploads.measure(Path(folder) / "media" / "home", 2 if quick else 5, _say)
-
-        def page() -> None:
-            seen = PageInChromium()
-            sections.append(("The page", seen.rows))
-            seen.measure(Path(folder) / "page" / "home", 2 if quick else 5, _say)
-
-        actions = {
-            "fanout": lambda: sections.extend(fan_out(quick)),
-            "endtoend": end_to_end,
-            "history": history,
-            "search": searching,
-            "ai": ai,
-            "media": media,
-            "page": page,
-        }
+        known = measured_parts(Path(folder), quick=quick, messages=messages)
         for part in parts:
             _pin_load()
             try:
-                actions[part]()
+                if part == "fanout":
+                    sections.extend(fan_out(quick))
+                else:
+                    title, rows, measure = known[part]
+                    sections.append((title, rows))
+                    measure()
             except Exception as error:  # noqa: BLE001 - minutes of measuring are worth more than one part
                 failed.append(f"{part}: {type(error).__name__}: {str(error)[:300]}")
                 console.print(f"[red]{failed[-1]}[/]", markup=True)
@@ -154,7 +159,7 @@ def _pin_load() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="about two minutes; writes nothing")
+    parser.add_argument("--quick", action="store_true", help="about five minutes; writes nothing")
     parser.add_argument(
         "--only", choices=PARTS, action="append", help="only this part; may be repeated; writes nothing"
     )
