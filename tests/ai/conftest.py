@@ -66,7 +66,7 @@ class Bench:
 
     def _rung(self, name: str, endpoint: Endpoint, models: ModelNames, *, metered: bool = False) -> Rung:
         self.breakers[name] = Breaker(self.clock)
-        return Rung(name, endpoint, models, self.breakers[name], self.clock, metered, on_this_machine=True)  # type: ignore[arg-type]
+        return Rung(name, endpoint, models, self.breakers[name], self.clock, metered, not metered)  # type: ignore[arg-type]
 
 
 @pytest.fixture
