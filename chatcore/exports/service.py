@@ -13,6 +13,7 @@ from chatcore.audit.store import Change
 from chatcore.contract import exports as wire
 from chatcore.contract.messages import Message
 from chatcore.errors import Invalid, NotFound
+from chatcore.exports.people import EverThere
 from chatcore.exports.records import ExportRecord, ExportStore, Pseudonyms
 from chatcore.exports.redaction import Redactor
 from chatcore.groups.records import Room
@@ -51,6 +52,7 @@ class Exports:
         self._audit = audit
         self._groups = groups
         self._journal = journal
+        self._ever_there = EverThere(journal)
         self._rooms = rooms
         self._rendering = rendering
         self._identity = identity
@@ -125,7 +127,7 @@ class Exports:
             end = min(head, seq + PAGE_ROWS)
             rows = await self._journal.window(group_id, max(seq, room.record.first_seq - 1), end)
             kept = await self._kept(record, rows, left_out)
-            messages = await self._exported(record, room, kept, redacted, around=rows)
+            messages = await self._exported(record, room, kept, redacted)
         in_group = room is not None and end < self._rooms.head(group_id).seq
         follows = f"{place}:{end}" if in_group else f"{place + 1}:0" if place + 1 < len(record.group_ids) else None
         return wire.ExportedPage(
@@ -158,12 +160,12 @@ class Exports:
         return kept
 
     async def _exported(
-        self, record: ExportRecord, room: Room, rows: Sequence[Row], redacted: Counter[str], *, around: Sequence[Row]
+        self, record: ExportRecord, room: Room, rows: Sequence[Row], redacted: Counter[str]
     ) -> list[wire.ExportedMessage]:
-        """`around` has what is left out as well: people who left are named in what others say to them."""
         if not rows:
             return []
-        met = {user_id for row in around for user_id in (row.sender_id, *row.mentions)}
+        head = self._rooms.head(room.id).seq
+        met = await self._ever_there.people(room.id, first_seq=room.record.first_seq, head=head)
         cards = await self._identity.cards({*room.members, *met})
         known = [card for card in cards.values() if card.name != DELETED_USER_NAME]
         names = [name for card in known for name in (card.name, card.username) if name]

@@ -12,7 +12,7 @@ from chatcore.contract import groups as g
 from chatcore.contract import messages as m
 from chatcore.contract import people as p
 from chatcore.errors import Forbidden, Invalid, NotFound
-from chatcore.exports import service
+from chatcore.exports import people, service
 from chatcore.ports import Caller
 from tests.memory import Household
 
@@ -222,6 +222,30 @@ async def test_who_left_and_does_not_agree_is_not_named_by_those_who_stay(world:
     await world.house.services.groups.leave_for_good(world.dan, g.GroupPath(group_id=world.garden))
     (message,) = await world.read(await world.export())
     assert message.text == "farewell [name]"
+
+
+async def test_who_left_is_named_on_no_page_however_long_ago(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dan never wrote, and his coming and going is on another page than what is said of him."""
+    monkeypatch.setattr(service, "PAGE_ROWS", 2)
+    monkeypatch.setattr(people, "ROWS_AT_ONCE", 3)
+    await world.house.services.groups.leave_for_good(world.dan, g.GroupPath(group_id=world.garden))
+    for _ in range(5):
+        await world.house.sends(world.ana, world.garden, "nothing")
+    export = await world.export()
+    await world.house.sends(world.ana, world.garden, "i miss dan, dans bike too")
+    assert (await world.read(export))[-1].text == "i miss [name], [name]s bike too"
+
+
+async def test_a_log_is_read_once_for_its_people(world: World) -> None:
+    journal = world.house.journal
+    ever_there, before = people.EverThere(journal), journal.rows_read
+    head = world.house.services.groups.rooms.head(world.garden).seq
+    for _ in range(2):
+        assert await ever_there.people(world.garden, first_seq=1, head=head) == {"ana", "ben", "cleo", "dan"}
+    assert journal.rows_read - before == head
+    await world.house.sends(world.ana, world.garden)
+    await ever_there.people(world.garden, first_seq=1, head=head + 1)
+    assert journal.rows_read - before == head + 1
 
 
 @pytest.mark.parametrize("since", ["2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
