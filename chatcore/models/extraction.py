@@ -75,7 +75,7 @@ def extract_topics(asked: ExtractTopicsInput) -> ExtractTopics:
     total: dict[str, float] = defaultdict(float)
     where: dict[str, list[str]] = defaultdict(list)
     for turn in asked.messages:
-        words = content_words(turn.text)
+        words = [word for word in content_words(turn.text) if not word[0].isdecimal()]  # a date is no subject
         for term in [*words, *(f"{first} {second}" for first, second in pairwise(words))]:
             total[term] += sum(weights.rarity(word) for word in term.split())
             if not where[term] or where[term][-1] != turn.id:
@@ -94,7 +94,8 @@ def extract_topics(asked: ExtractTopicsInput) -> ExtractTopics:
 
 
 _REQUEST = re.compile(
-    r"\b(?:can|could|would|will) you (?!believe|imagine|see\b)|\bplease\b|\bdon'?t forget\b|\bremember to\b"
+    r"\b(?:can|could|would|will) (?:you|every(?:one|body)|some(?:one|body)) (?!believe|imagine|see\b)"
+    r"|\bplease\b|\bdon'?t forget\b|\bremember to\b"
     r"|\byou (?:should|need to|have to|must)\b|@\w+[,:]? (?:please|can|could)\b",
     re.IGNORECASE,
 )

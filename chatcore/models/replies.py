@@ -1,5 +1,6 @@
 """Smart replies: our own bank of intents and replies, ranked against the last turns of a conversation."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from chatcore.models.embedding import Embedder, Vectors
 from chatcore.models.files import DATA, require_file
 from chatcore.models.shapes import RankingWeights, Reply, ReplyParameters, SmartReplies, SmartRepliesInput
-from chatcore.models.words import WordWeights, overlaps, words_of
+from chatcore.models.words import WordWeights, overlaps, sentences_of, words_of
 
 TEMPLATE_SCORE = 0.0
 SHORT_WORDS = 2
@@ -30,7 +31,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class ReplyBank:
-    """One language. `templates` by the kind of the last turn: question, request, statement, exclamation, short."""
+    """One language. `templates` by the kind of the last turn, see `kind_of`."""
 
     language: str
     intents: tuple[Intent, ...]
@@ -152,50 +153,46 @@ class Replies:
         return SmartReplies(replies=replies, confidence=0)
 
 
-_REQUEST_STARTS = ("please", "can you", "could you", "would you", "will you")
-_QUESTION_STARTS = frozenset(
-    [
-        "who",
-        "what",
-        "when",
-        "where",
-        "why",
-        "which",
-        "how",
-        "is",
-        "are",
-        "am",
-        "was",
-        "were",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "would",
-        "should",
-        "will",
-        "shall",
-        "may",
-    ]
+_REQUEST = re.compile(
+    r"^(?:\w+, ?)?(?:please\b|(?:can|could|would|will) (?:you|everyone|everybody|somebody|someone)\b)"
 )
+_PROPOSAL = re.compile(r"^(?:shall we|let's|how about|what about|why don't we|should we)\b")
+_OFFER = re.compile(r"^(?:i'll|i will|i can|let me|leave it to me)\b")
+_REFUSAL = re.compile(r"\bnot\b|n't\b|\bnever\b")
+_QUESTION = re.compile(
+    r"^(?:who|what|when|where|why|which|how|is|are|am|was|were|do|does|did|can|could|would|should|will|shall|may)\b"
+)
+_ASKING = ("request", "proposal", "question", "offer")  # what wants an answer most comes first
 
 
 def kind_of(turn: str) -> str:
-    """question, request, exclamation, short or statement.
+    """request, proposal, question, offer, exclamation, short or statement: of several sentences what one of them wants.
 
-    >>> kind_of("Could you open the window?")
+    >>> kind_of("Ben, could you check the tyres? Last time we had a flat one.")
     'request'
+    >>> kind_of("I will not come")
+    'statement'
     """
-    said = turn.strip().lower()
-    words = words_of(said)
-    if said.startswith(_REQUEST_STARTS):
-        return "request"
-    if said.endswith(("?", "？")) or (words and words[0] in _QUESTION_STARTS and len(words) > SHORT_WORDS):  # noqa: RUF001
-        return "question"
-    if said.endswith(("!", "！")):  # noqa: RUF001 - the full-width mark is meant
+    kinds = {_wants(sentence) for sentence in sentences_of(turn)}
+    asked = next((kind for kind in _ASKING if kind in kinds), None)
+    if asked is not None:
+        return asked
+    if turn.strip().endswith(("!", "！")):  # noqa: RUF001 - the full-width mark is meant
         return "exclamation"
-    return "short" if len(words) <= SHORT_WORDS else "statement"
+    return "short" if len(words_of(turn)) <= SHORT_WORDS else "statement"
+
+
+def _wants(sentence: str) -> str | None:
+    """Chats leave question marks out, so that without any mark the first word tells; a full stop says it is none."""
+    said = sentence.strip().lower().replace("\u2019", "'")
+    if _REQUEST.match(said):
+        return "request"
+    if _PROPOSAL.match(said):
+        return "proposal"
+    unmarked = not said.endswith((".", "!", "。", "！")) and len(words_of(said)) > SHORT_WORDS  # noqa: RUF001
+    if said.endswith(("?", "？")) or (unmarked and _QUESTION.match(said)):  # noqa: RUF001
+        return "question"
+    return "offer" if _OFFER.match(said) and not _REFUSAL.search(said) else None
 
 
 def context_of(turns: Vectors) -> Vectors:

@@ -7,7 +7,7 @@ import pytest
 
 from chatcore.models.files import DATA
 from chatcore.models.loaded import Models
-from chatcore.models.replies import ReplyBank
+from chatcore.models.replies import ReplyBank, kind_of
 from chatcore.models.shapes import MAX_MESSAGES
 from chatcore.models.tasks import CLOSE, OPEN, TASKS, find_task, read_input
 
@@ -36,6 +36,11 @@ def test_the_same_input_has_the_same_answer(models: Models) -> None:
         ("It's my birthday today!", "birthday"),
         ("Could you have a look at my pull request?", "request_review"),
         ("good night everyone", "good_night"),
+        (
+            "Hey both! Shall we finally plan the hiking trip? I was thinking of the weekend of the 14th.",
+            "propose_activity",
+        ),
+        ("I'll take care of the tickets", "offers_to_do_it"),
     ],
 )
 def test_replies_fit_what_was_said_last(models: Models, said: str, intent: str) -> None:
@@ -43,6 +48,26 @@ def test_replies_fit_what_was_said_last(models: Models, said: str, intent: str) 
     assert answer["replies"][0]["intent"] == intent
     assert len({reply["text"] for reply in answer["replies"]}) == 3
     assert answer["confidence"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("Ben, can you please check the tyres by Friday? Last time we had a flat one.", "request"),
+        ("Me too! Can everyone send me their shoe size? And who brings the tent?", "request"),
+        ("What about the lake trail? It's about 12 km, and there is a hut halfway.", "proposal"),
+        ("14th is fine too. Which route? Last year's ridge walk was too long for my knee.", "question"),
+        ("where do we meet tomorrow", "question"),
+        ("Great! I'll book the hut, it costs 35 euros.", "offer"),
+        ("Will do. The train back leaves at 18:40.", "statement"),
+        ("I will not come", "statement"),
+        ("I can't make it on Friday", "statement"),
+        ("So glad to be here!", "exclamation"),
+        ("ok", "short"),
+    ],
+)
+def test_of_several_sentences_the_one_that_wants_an_answer_tells_the_kind(said: str, kind: str) -> None:
+    assert kind_of(said) == kind
 
 
 def test_below_the_floor_replies_are_templates_without_confidence(models: Models) -> None:
@@ -136,17 +161,26 @@ def test_topics_are_what_is_spoken_about_most(models: Models) -> None:
     assert topics[0]["message_ids"] == ["0", "1", "3"] or topics[0]["message_ids"] == ["0", "1"]
 
 
+def test_a_date_is_no_topic(models: Models) -> None:
+    said = talk("The 14th works for me", "14th it is, I book the hut", "the hut on the 14th", "2nd floor, 3pm")
+    topics = [topic["name"] for topic in perform(models, "ExtractTopics", messages=said)["topics"]]
+    assert "hut" in topics
+    assert not any(name[0].isdigit() for name in topics)
+
+
 def test_action_items_name_who_and_until_when_and_nothing_that_was_not_said(models: Models) -> None:
     said = talk(
         "I'll send the invoice to the customer by Friday.",
         "@carol could you please book the meeting room?",
         "The weather is lovely today.",
         "I can't believe you said that.",
+        "Can everyone send me their shoe size?",
     )
     items = perform(models, "ActionItems", messages=said)["items"]
     assert [(item["message_id"], item["assignee"], item["due"]) for item in items] == [
         ("0", "ann", "by Friday"),
         ("1", "carol", ""),
+        ("4", "", ""),
     ]
 
 
