@@ -6,13 +6,14 @@ from typing import Any, Protocol
 from chatcore.logs import get_logger
 from chatcore.transport import frames
 from chatcore.transport.connection import Connection, Refused, SocketHandlers
+from chatcore.transport.drains import Drains
 from chatcore.transport.engine import Engine
 from chatcore.transport.metrics import SocketMetrics
 from chatcore.transport.options import SocketOptions
 from chatcore.transport.packets import (
-    ACK,
     CONNECT,
     DISCONNECT,
+    EVENT,
     ForbiddenPacketError,
     MalformedPacketError,
     Packet,
@@ -54,7 +55,7 @@ class Inboxes:
     def __init__(self, server: Connections, handlers: SocketHandlers) -> None:
         self._server = server
         self._handlers = handlers
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._drains = Drains(self._drain)
 
     def add(self, session: Session, text: str) -> None:
         session.inbox.append(text)
@@ -70,49 +71,48 @@ class Inboxes:
 
     async def finish(self, timeout_seconds: float) -> None:
         """Wait for what is under way, then cancel it."""
-        if self._tasks:
-            _, late = await asyncio.wait(set(self._tasks), timeout=timeout_seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._drains.finish(timeout_seconds)
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._drains)
 
     def _work_off(self, session: Session) -> None:
-        if session.draining is None:
-            session.draining = asyncio.get_running_loop().create_task(self._drain(session))
-            self._tasks.add(session.draining)
+        if not session.draining:
+            self._drains.start(session)
 
     async def _drain(self, session: Session) -> None:
-        done = 0
-        try:
-            while session.inbox:
-                await self._take(session, session.inbox.pop(0))
-                done += 1
-                if session.feed is not None and session.feed.spilled:
-                    await session.feed.refill()
-                    if not session.feed.spilled:
-                        self._server.engine.reading_resumed(session)
-                if session.room_waiter is not None and not session.full and not session.room_waiter.done():
-                    session.room_waiter.set_result(None)
-                if done % PACKETS_PER_TURN == 0:
-                    await asyncio.sleep(0)
+        done, inbox = 0, session.inbox
+        while inbox:
+            packet, connection = self._read(session, inbox.pop(0)), session.connection
+            if packet is None:
+                pass
+            elif packet.kind == EVENT and connection is not None and packet.namespace == "/":
+                await self._event(session, connection, packet)
+            else:
+                await self._take(session, packet)
+            done += 1
+            if session.feed is not None and session.feed.spilled:
+                await session.feed.refill()
+                if not session.feed.spilled:
+                    self._server.engine.reading_resumed(session)
+            if session.room_waiter is not None and not session.full and not session.room_waiter.done():
+                session.room_waiter.set_result(None)
+            if done % PACKETS_PER_TURN == 0:
+                await asyncio.sleep(0)
+        if session.closed:
             await self._say_goodbye(session)
-        finally:
-            if session.draining is not None:
-                self._tasks.discard(session.draining)
-            session.draining = None
 
-    async def _take(self, session: Session, text: str) -> None:
+    def _read(self, session: Session, text: str) -> Packet | None:
         try:
-            packet = read_packet(text)
+            return read_packet(text)
         except ForbiddenPacketError as refused:
             self.violation(session, refused.kind)
-            return
         except MalformedPacketError:
             session.end("parse error")
-            return
+        return None
+
+    async def _take(self, session: Session, packet: Packet) -> None:
+        """All but an event on an open connection."""
         if packet.namespace != "/":
             self._take_for_elsewhere(session, packet)
         elif packet.kind == CONNECT:
@@ -122,8 +122,6 @@ class Inboxes:
         elif packet.kind == DISCONNECT:
             session.connection.disconnect_reason = "client disconnect"
             session.end("client disconnect")
-        elif packet.kind != ACK:
-            await self._event(session, session.connection, packet)
 
     def violation(self, session: Session, kind: str) -> None:
         self._server.metrics.violation(kind)
@@ -184,7 +182,7 @@ class Inboxes:
 
     async def _say_goodbye(self, session: Session) -> None:
         connection = session.connection
-        if not session.closed or connection is None:
+        if connection is None:
             return
         session.connection = None
         try:

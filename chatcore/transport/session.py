@@ -134,7 +134,7 @@ class Session(AsyncSocket):
         self._lost: asyncio.Future[None] | None = None
 
         self.inbox: list[str] = []
-        self.draining: asyncio.Task[None] | None = None
+        self.draining = False
         self.room_waiter: asyncio.Future[None] | None = None
         self.violations = 0
         self.refused_connects = 0

@@ -159,13 +159,13 @@ async def test_entering_twice_delivers_once(serve: Serve) -> None:
     assert [await websockets[0].event() for _ in range(2)] == [["news", 1], ["end", 0]]
 
 
-async def test_a_drain_task_exists_only_while_there_is_work(served: Served) -> None:
+async def test_an_idle_connection_has_no_task_of_its_own_that_drains(served: Served) -> None:
     websocket = await served.join()
     session = next(iter(served.server.engine.sockets.values()))
-    assert session.draining is None
+    assert not session.draining
     before = len(asyncio.all_tasks())
     await websocket.ask("echo", 1)
-    assert session.draining is None
+    assert not session.draining
     assert len(asyncio.all_tasks()) == before
 
 
