@@ -1,7 +1,7 @@
 """The one decision. Pure but for the tiers it is given, so that a replay decides exactly as the live server did."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from chatcore.errors import CapabilityUnavailable, RateLimited, Unavailable
@@ -48,10 +48,10 @@ async def decide(
             missing = error.code
             continue
         ruling = rule(text, seen, policy)
-    return rule(text, seen, policy, missing=missing)
+    return replace(ruling, missing=missing) if missing else ruling
 
 
-def rule(text: str, seen: Sequence[Evidence], policy: Policy, *, missing: str = "") -> Ruling:
+def rule(text: str, seen: Sequence[Evidence], policy: Policy) -> Ruling:
     """What follows from what was seen. The strictest tier wins: a later one may add to an earlier one and take nothing
     away, so that a model which believes what the message says of itself frees nobody. Flags of the first tier count
     only where no better one has spoken.
@@ -83,7 +83,6 @@ def rule(text: str, seen: Sequence[Evidence], policy: Policy, *, missing: str = 
         flags=tuple(flags),
         thresholds_version=policy.thresholds.version,
         spans=words if best[0] == SEVERITY["mask"] and best[3] == "first" else (),
-        missing=missing,
     )
 
 

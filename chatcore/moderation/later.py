@@ -31,6 +31,8 @@ WORKERS: Final = 2
 BATCH: Final = 16
 TOGETHER_SECONDS: Final = 0.1  # the first of a batch waits this long for others, so that they share a call
 ATTEMPTS: Final = 3
+DECIDED_AT_ONCE: Final = 4
+"""Between so many, half a millisecond of work, the event loop has its turn."""
 RETRY_SECONDS: Final = 0.5
 LONGEST_REST_SECONDS: Final = 0.25
 
@@ -75,6 +77,7 @@ class Later:
         self._queue: deque[Waiting] = deque()
         self._unchecked: deque[Waiting] = deque(maxlen=MAX_UNCHECKED)
         self._news = asyncio.Event()
+        self._collecting = asyncio.Lock()
         self._busy = 0
         self.dropped = 0
 
@@ -105,13 +108,18 @@ class Later:
                 self._news.clear()
                 await self._news.wait()
                 continue
-            if len(self._queue) < BATCH:
-                await asyncio.sleep(TOGETHER_SECONDS)
-            if batch := [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]:
+            if batch := await self._collected():
                 await self._busy_with(len(batch), self._decide_all(batch))
             elif self._unchecked:
                 waiting = self._unchecked.popleft()
                 await self._busy_with(1, self._guard(self._review(waiting, waiting.judged, "unchecked")))
+
+    async def _collected(self) -> list[Waiting]:
+        """One worker at a time, or each would go with half of what comes in the same while."""
+        async with self._collecting:
+            if len(self._queue) < BATCH and (self._queue or self._unchecked):
+                await asyncio.sleep(TOGETHER_SECONDS)
+            return [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
 
     async def _busy_with(self, count: int, work: Awaitable[None]) -> None:
         self._busy += count
@@ -139,7 +147,11 @@ class Later:
         started = time.monotonic()
         said = await self._ask(batch)
         took = time.monotonic() - started
-        await asyncio.gather(*(self._guard(self._decide(each, said.get(at))) for at, each in enumerate(batch)))
+        async with asyncio.TaskGroup() as deciding:
+            for at, each in enumerate(batch):
+                if at and at % DECIDED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+                deciding.create_task(self._guard(self._decide(each, said.get(at))))
         if any(each.served is not None and each.served.provider == "embedded" for each in said.values()):
             await asyncio.sleep(min(took, LONGEST_REST_SECONDS))
 

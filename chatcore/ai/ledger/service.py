@@ -25,11 +25,13 @@ OWN_KEY: Final = "0" * 24
 MAX_PENDING: Final = 10_000
 BATCH: Final = 16
 """Rows in one write. The embedded database needs half a millisecond for each and lets messages wait meanwhile."""
+SEALED_AT_ONCE: Final = 4
 PAUSE_SECONDS: Final = 0.4
 LONGEST_PAUSE_SECONDS: Final = 10.0
 CLOSING_SECONDS: Final = 5.0
 MAX_CONTENT_BYTES: Final = 512 * 1024
 FIRST_WINDOW: Final = timedelta(minutes=10)
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)
 
 
 class Ledger:
@@ -163,7 +165,7 @@ class Ledger:
         if not batch:
             return
         try:
-            await self._store.add([await self._sealed(decision) for decision in batch])
+            await self._store.add(await self._all_sealed(batch))
         except Unavailable:
             raise
         except Exception:
@@ -180,6 +182,15 @@ class Ledger:
                 await self.flush()
         except (TimeoutError, Unavailable):
             log.error("ai_decision_lost", count=len(self._pending))
+
+    async def _all_sealed(self, batch: Sequence[Decision]) -> list[StoredDecision]:
+        """A few at a time: other work of the event loop goes in between."""
+        sealed: list[StoredDecision] = []
+        for decision in batch:
+            sealed.append(await self._sealed(decision))
+            if len(sealed) % SEALED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return sealed
 
     async def _sealed(self, decision: Decision) -> StoredDecision:
         key = await self._vault.key_of(decision.group_id or OWN_KEY)
@@ -213,7 +224,7 @@ def _place(decision: Decision, name: str) -> Place:
 
 
 def _encoded(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False, sort_keys=True, default=str).encode("utf-8", "replace")
+    return _JSON.encode(content).encode("utf-8", "replace")
 
 
 def _sha256(content: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The ledger in MongoDB (`ai_decisions`), and its twin in memory."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from bson import ObjectId
@@ -23,6 +23,7 @@ INDEXES: Final = (
     Index("ai_decisions", (("expiresAt", 1),), expire_after_seconds=0),
 )
 OUTCOMES: Final = ("human", "appeal", "exposure")
+_SERVED: Final = tuple(field.name for field in fields(Served))
 _FIELDS: Final = {
     "feature": "feature",
     "message_id": "messageId",
@@ -150,7 +151,7 @@ def _document(row: StoredDecision) -> Document:
     document: Document = {
         "_id": ObjectId(decision.decision_id),
         **{name: _plain(value) for name, value in kept.items() if value not in ("", None, {})},
-        "served": asdict(decision.served),
+        "served": {name: getattr(decision.served, name) for name in _SERVED},
         "expiresAt": row.expires_at,
     }
     if decision.group_id:
