@@ -107,7 +107,7 @@ def queries(group: Group, chance: random.Random) -> Iterator[Query]:
 def hits(scores: Vector, query: Query) -> list[Hit]:
     if query.left_out is not None:
         scores[query.left_out] = -1
-    return [Hit(str(at), "", at, float(scores[at])) for at in best(scores, CANDIDATES) if scores[at] > 0]
+    return [Hit(str(at), "", at, float(scores[at])) for at in best(scores, CANDIDATES).tolist() if scores[at] > 0]
 
 
 def z_scores(keywords: Sequence[Hit], vectors: Sequence[Hit]) -> list[int]:

@@ -10,7 +10,7 @@ The index is a row of immutable segments, merged as they grow; a message that is
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,28 +27,36 @@ LEAST_PART: Final = 0.7  # share of a word's pieces below which the word does no
 COMMON_SHARE: Final = 0.05  # of the messages; a word that stands in more of them is looked for as a whole only
 FEW: Final = 50  # messages; in fewer no word counts as common
 MOST_WORDS: Final = 48  # of a query; the rarest are taken
-MERGE_FACTOR: Final = 2
+LEVEL: Final = 3  # segments of about the same size that become one
+NO_SLOTS: Final = np.zeros(0, np.int32)
+NO_SCORES: Final = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Postings of some messages: `slots[starts[i]:starts[i + 1]]` hold `keys[i]`, `times` as often each."""
+    """Postings of some messages: `slots[starts[i]:starts[i + 1]]` hold `keys[i]`, in order. Most hold it once; the
+    others' places among the postings are `repeated`, in order, and `times` says how often."""
 
     keys: Keys
-    starts: NDArray[np.int64]
+    starts: Numbers
     slots: Numbers
+    repeated: Numbers
     times: NDArray[np.uint8]
 
     @property
     def bytes(self) -> int:
-        return self.keys.nbytes + self.starts.nbytes + self.slots.nbytes + self.times.nbytes
+        return sum(part.nbytes for part in (self.keys, self.starts, self.slots, self.repeated, self.times))
 
-    def find(self, key: np.uint64) -> tuple[Numbers, NDArray[np.uint8]]:
-        at = int(np.searchsorted(self.keys, key))
-        if at == len(self.keys) or self.keys[at] != key:
-            return self.slots[:0], self.times[:0]
-        low, high = int(self.starts[at]), int(self.starts[at + 1])
-        return self.slots[low:high], self.times[low:high]
+    def ranges(self, keys: Keys) -> tuple[Numbers, Numbers]:
+        """Where the postings of each key begin and end."""
+        at = np.minimum(self.keys.searchsorted(keys), len(self.keys) - 1)
+        known = self.keys[at] == keys
+        return np.where(known, self.starts[at], 0), np.where(known, self.starts[at + 1], 0)
+
+    def more_than_once(self, low: int, high: int) -> tuple[Numbers, NDArray[np.uint8]]:
+        """Which of these postings, counted from `low`, stand for more than one place, and for how many."""
+        first, last = self.repeated.searchsorted(np.array((low, high), np.int32))
+        return self.repeated[first:last] - np.int32(low), self.times[first:last]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,41 @@ class QueryWord:
 
     term: np.uint64
     pieces: Keys
+
+
+class Postings:
+    """Where in the segments the terms and pieces of one query stand: one look at each segment finds all of them."""
+
+    def __init__(self, segments: Sequence[Segment], words: Sequence[QueryWord]):
+        keys = np.unique(np.concatenate([[word.term for word in words], *(word.pieces for word in words)]))
+        places: list[list[tuple[Segment, int, int]]] = [[] for _ in keys]
+        for segment in segments:
+            lows, highs = segment.ranges(keys)
+            for number in np.flatnonzero(highs > lows).tolist():
+                places[number].append((segment, int(lows[number]), int(highs[number])))
+        self._places: dict[int, list[tuple[Segment, int, int]]] = dict(zip(keys.tolist(), places, strict=True))
+
+    def of(self, key: np.uint64) -> Sequence[tuple[Segment, int, int]]:
+        """(segment, first posting, behind the last one) for each segment that holds the key."""
+        return self._places[int(key)]
+
+    def frequency(self, key: np.uint64) -> int:
+        return sum(high - low for _, low, high in self.of(key))
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """By slot, how much the length of its text counts against it, and what a word that stands there once is worth."""
+
+    norms: Scores
+    once: Scores
+
+    @classmethod
+    def of(cls, lengths: NDArray[np.uint16], alive: Bools) -> Self:
+        typical = max(1.0, float(lengths[alive].mean()))
+        norms = lengths * np.float32(SATURATION * LENGTH_SHARE / typical)
+        norms += np.float32(SATURATION * (1 - LENGTH_SHARE))
+        return cls(norms, np.float32(SATURATION + 1) / (1 + norms))
 
 
 class KeywordIndex:
@@ -78,7 +121,8 @@ class KeywordIndex:
         lengths = np.bincount(features.term_texts, minlength=len(texts)).clip(0, 65_535).astype(np.uint16)
         keys = np.concatenate([features.terms, features.pieces])
         slots = np.concatenate([features.term_texts, features.piece_texts]) + np.int32(len(self._lengths))
-        self._segments.append(_segment(keys, slots))
+        if len(keys):
+            self._segments.append(_segment(keys, slots))
         self._lengths = np.concatenate([self._lengths, lengths])
         self._merge()
 
@@ -86,64 +130,61 @@ class KeywordIndex:
         """For each slot its BM25 as a share of what all the words once would be worth there, about 0 to 1 and 0 where
         none is; `alive` says which slots count."""
         scores = np.zeros(len(self._lengths), np.float32)
-        count = int(alive.sum())
-        if not count:
+        count, words = int(np.count_nonzero(alive)), query_words(query)
+        if not count or not words:
             return scores
-        typical = max(1.0, float(self._lengths[alive].mean()))
-        norms = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * self._lengths / typical)
-        words, norms = self._rarest(query_words(query)), norms.astype(np.float32)
-        of_word = np.zeros_like(scores)
+        postings = Postings(self._segments, words)
+        if len(words) > MOST_WORDS:
+            words.sort(key=lambda word: postings.frequency(word.term) or len(self._lengths))
+            del words[MOST_WORDS:]
+        lengths = Lengths.of(self._lengths, alive)
+        whole = 0.0
         for word in words:
-            touched = self._score_word(word, norms, count, of_word)
-            scores[touched] += of_word[touched]
-            of_word[touched] = 0
-        scores[~alive] = 0
-        whole = sum(_weight(max(1, self._frequency(word.term)), count) for word in words)
-        return scores / np.float32(max(whole, 1e-9))
-
-    def _score_word(self, word: QueryWord, norms: Scores, count: int, scores: Scores) -> Numbers:
-        """Into `scores`, which holds zeros; the slots that have the word or most of its pieces, some twice."""
-        frequency = self._frequency(word.term)
-        touched = []
-        if len(word.pieces) and frequency < max(FEW, COMMON_SHARE * count):
-            touched.append(self._score_parts(word.pieces, count, scores))
-        for_whole = _weight(frequency, count)
-        for segment in self._segments:
-            slots, times = segment.find(word.term)
-            often = times.astype(np.float32)
-            whole = for_whole * often * (SATURATION + 1) / (often + norms[slots])
-            scores[slots] = np.maximum(scores[slots], whole)
-            touched.append(slots)
-        return np.concatenate(touched)
-
-    def _score_parts(self, pieces: Keys, count: int, scores: Scores) -> Numbers:
-        """By the share of the pieces that are there; as rare as the rarest piece makes it at most."""
-        postings = [[slots for segment in self._segments if len(slots := segment.find(key)[0])] for key in pieces]
-        needed = math.ceil(LEAST_PART * len(pieces))
-        if sum(map(bool, postings)) < needed:
-            return np.zeros(0, np.int32)
-        present = np.zeros(len(scores), np.uint16)
-        for lists in postings:
-            for slots in lists:
-                present[slots] += 1
-        there = np.flatnonzero(present >= needed).astype(np.int32)
-        shares = present[there].astype(np.float32) / len(pieces)
-        rarest = min(sum(map(len, lists)) for lists in postings)
-        scores[there] = shares * shares * np.float32(PART_WEIGHT * _weight(rarest, count))
-        return there
-
-    def _frequency(self, key: np.uint64) -> int:
-        return sum(len(segment.find(key)[0]) for segment in self._segments)
-
-    def _rarest(self, words: list[QueryWord]) -> list[QueryWord]:
-        if len(words) <= MOST_WORDS:
-            return words
-        return sorted(words, key=lambda word: self._frequency(word.term) or len(self._lengths))[:MOST_WORDS]
+            frequency = postings.frequency(word.term)
+            whole += _weight(max(1, frequency), count)
+            part_slots, part_scores = NO_SLOTS, NO_SCORES
+            if len(word.pieces) and frequency < max(FEW, COMMON_SHARE * count):
+                part_slots, part_scores = _by_parts(word.pieces, postings, count)
+            with_parts = scores[part_slots] + part_scores
+            _add_whole(scores, postings.of(word.term), _weight(frequency, count), lengths)
+            scores[part_slots] = np.maximum(scores[part_slots], with_parts)
+        scores *= alive
+        scores /= np.float32(max(whole, 1e-9))
+        return scores
 
     def _merge(self) -> None:
-        while len(self._segments) > 1 and len(self._segments[-2].slots) < MERGE_FACTOR * len(self._segments[-1].slots):
-            right, left = self._segments.pop(), self._segments.pop()
-            self._segments.append(_merged(left, right))
+        """Where LEVEL segments of about the same size are the newest ones, they become one."""
+        while len(self._segments) >= LEVEL:
+            newest = self._segments[-LEVEL:]
+            if len(newest[0].slots) >= LEVEL * len(newest[-1].slots):
+                return
+            self._segments[-LEVEL:] = [_merged(newest)]
+
+
+def _add_whole(scores: Scores, found: Sequence[tuple[Segment, int, int]], weight: float, lengths: Lengths) -> None:
+    for segment, low, high in found:
+        slots = segment.slots[low:high]
+        worth = lengths.once.take(slots)
+        repeated, times = segment.more_than_once(low, high)
+        often = times.astype(np.float32)
+        worth[repeated] = often * np.float32(SATURATION + 1) / (often + lengths.norms[slots[repeated]])
+        worth *= np.float32(weight)
+        scores[slots] += worth
+
+
+def _by_parts(pieces: Keys, postings: Postings, count: int) -> tuple[Numbers, Scores]:
+    """The slots that have enough of the pieces, and their scores by the share that is there; as rare as the rarest
+    piece makes it at most."""
+    lists = [[segment.slots[low:high] for segment, low, high in postings.of(piece)] for piece in pieces]
+    needed = math.ceil(LEAST_PART * len(pieces))
+    if sum(map(bool, lists)) < needed:
+        return NO_SLOTS, NO_SCORES
+    present = np.bincount(np.concatenate([slots for parts in lists for slots in parts]))
+    there = np.flatnonzero(present >= needed).astype(np.int32)
+    shares = present[there].astype(np.float32) / np.float32(len(pieces))
+    rarest = min(sum(map(len, parts)) for parts in lists)
+    worth: Scores = shares * shares * np.float32(PART_WEIGHT * _weight(rarest, count))
+    return there, worth
 
 
 def query_words(query: str) -> list[QueryWord]:
@@ -169,24 +210,41 @@ def _weight(frequency: int, count: int) -> float:
 
 
 def _segment(keys: Keys, slots: Numbers) -> Segment:
-    order = np.lexsort((slots, keys))
+    """Of each key the slots come in order, so a stable sort by keys alone keeps them so."""
+    order = np.argsort(keys, kind="stable")
     keys, slots = keys[order], slots[order]
     fresh = np.ones(len(keys), bool)
     fresh[1:] = (keys[1:] != keys[:-1]) | (slots[1:] != slots[:-1])
-    firsts = np.flatnonzero(fresh)
-    times = np.diff(firsts, append=len(keys)).clip(0, 255).astype(np.uint8)
-    return _with_starts(keys[firsts], slots[firsts], times)
+    postings = np.flatnonzero(fresh)
+    times = np.diff(postings, append=len(keys)).clip(0, 255).astype(np.uint8)
+    keys, slots, repeated = keys[postings], slots[postings], np.flatnonzero(times > 1).astype(np.int32)
+    firsts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return Segment(keys[firsts], _bounds(np.diff(firsts, append=len(keys))), slots, repeated, times[repeated])
 
 
-def _with_starts(keys: Keys, slots: Numbers, times: NDArray[np.uint8]) -> Segment:
-    firsts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.zeros(0, np.int64)
-    return Segment(keys[firsts], np.append(firsts, len(keys)).astype(np.int64), slots, times)
+def _merged(parts: Sequence[Segment]) -> Segment:
+    """All slots of one come before those of the next, so the postings of a key are only put behind each other."""
+    keys = np.unique(np.concatenate([part.keys for part in parts]))
+    places = [keys.searchsorted(part.keys) for part in parts]
+    counts = np.zeros(len(keys), np.int32)
+    for part, place in zip(parts, places, strict=True):
+        counts[place] += np.diff(part.starts)
+    starts = _bounds(counts)
+    free, slots = starts[:-1].copy(), np.empty(starts[-1], np.int32)
+    repeated = []
+    for part, place in zip(parts, places, strict=True):
+        sizes = np.diff(part.starts)
+        target = np.repeat(free[place] - part.starts[:-1], sizes)
+        target += np.arange(len(target), dtype=np.int32)
+        slots[target] = part.slots
+        repeated.append(target[part.repeated])
+        free[place] += sizes
+    again = np.concatenate(repeated)
+    order = np.argsort(again)
+    return Segment(keys, starts, slots, again[order], np.concatenate([part.times for part in parts])[order])
 
 
-def _merged(left: Segment, right: Segment) -> Segment:
-    """All slots of the left one come before those of the right one, so a stable sort keeps them in order."""
-    keys = np.concatenate([np.repeat(part.keys, np.diff(part.starts)) for part in (left, right)])
-    order = np.argsort(keys, kind="stable")
-    slots = np.concatenate([left.slots, right.slots])[order]
-    times = np.concatenate([left.times, right.times])[order]
-    return _with_starts(keys[order], slots, times)
+def _bounds(counts: NDArray[np.signedinteger]) -> Numbers:
+    bounds = np.zeros(len(counts) + 1, np.int32)
+    np.cumsum(counts, out=bounds[1:])
+    return bounds

@@ -255,9 +255,9 @@ class Library:
             if shelf is None:
                 continue
             scores = shelf.keywords.score(query, shelf.slots.readable(scope.after))
-            found += [
-                shelf.slots.hit(scope.group_id, at, float(scores[at])) for at in best(scores, limit) if scores[at]
-            ]
+            slots = best(scores, limit)
+            slots = slots[scores[slots] > 0]
+            found += shelf.slots.hits(scope.group_id, slots, scores[slots].tolist())
         return sorted(found, key=lambda hit: hit.score, reverse=True)[:limit]
 
 

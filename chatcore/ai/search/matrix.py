@@ -14,7 +14,8 @@ Vector = NDArray[np.float32]
 Precision = Literal["float32", "float16", "int8"]
 FIRST_SLOTS: Final = 64
 LARGEST_BLOCK: Final = 4_096
-TILE_ROWS: Final = 256  # made single precision at once: few enough for a core's own cache
+TILE_ROWS: Final = 2_048  # made single precision at once: 3 MiB, and few calls, as each waits for the interpreter
+SPAN: Final = 64  # scores of which only the greatest is looked at first
 ID_BYTES: Final = 12
 LARGEST_INT8: Final = 127
 LEAST_SCALE: Final = 1e-12
@@ -60,15 +61,28 @@ class Slots:
     def put(self, messages: Sequence[tuple[int, str]]) -> None:
         """(seq, message id) pairs take the next slots."""
         self._reserve(self.count + len(messages))
-        for seq, message_id in messages:
-            self.remove([seq])
-            slot, self.count = self.count, self.count + 1
-            if seq <= self._last:
-                self._out_of_order[seq] = slot
-            self._last = max(self._last, seq)
-            self._seqs[slot], self._greatest[slot], self._alive[slot] = seq, self._last, True
-            self._ids[slot] = np.frombuffer(bytes.fromhex(message_id), np.uint8)
+        if not messages:
+            return
+        first, behind = self.count, self.count + len(messages)
+        ids = bytes.fromhex("".join(message_id for _, message_id in messages))
+        self._ids[first:behind] = np.frombuffer(ids, np.uint8).reshape(-1, ID_BYTES)
+        seqs = np.array([seq for seq, _ in messages], np.int64)
+        if seqs[0] > self._last and (seqs[1:] > seqs[:-1]).all():
+            self._seqs[first:behind] = self._greatest[first:behind] = seqs
+            self._alive[first:behind] = True
+            self.count, self._last = behind, int(seqs[-1])
+        else:
+            for seq in seqs.tolist():
+                self._put_one(seq)
         self._living += len(messages)
+
+    def _put_one(self, seq: int) -> None:
+        self.remove([seq])
+        slot, self.count = self.count, self.count + 1
+        if seq <= self._last:
+            self._out_of_order[seq] = slot
+        self._last = max(self._last, seq)
+        self._seqs[slot], self._greatest[slot], self._alive[slot] = seq, self._last, True
 
     def remove(self, seqs: Sequence[int]) -> None:
         for seq in seqs:
@@ -81,8 +95,12 @@ class Slots:
         """Which slots are alive and later than this log position."""
         return self.alive & (self._seqs[: self.count] > after) if after > 0 else self.alive
 
-    def hit(self, group_id: str, slot: int, score: float) -> Hit:
-        return Hit(self._ids[slot].tobytes().hex(), group_id, int(self._seqs[slot]), score)
+    def hits(self, group_id: str, slots: NDArray[np.intp], scores: Sequence[float]) -> list[Hit]:
+        ids, width = self._ids[slots].tobytes().hex(), 2 * ID_BYTES
+        return [
+            Hit(ids[at * width : (at + 1) * width], group_id, seq, score)
+            for at, (seq, score) in enumerate(zip(self._seqs[slots].tolist(), scores, strict=True))
+        ]
 
     def _reserve(self, count: int) -> None:
         if count <= len(self._seqs):
@@ -117,17 +135,16 @@ class Block:
             scales = np.maximum(np.abs(vectors).max(axis=1) / LARGEST_INT8, LEAST_SCALE)
             self._numbers[rows], self._scales[rows] = np.rint(vectors / scales[:, None]), scales
 
-    def products(self, vector: Vector, products: Vector) -> None:
-        """Of the first rows, as many as `products` has room for.
+    def products(self, vector: Vector, products: Vector, tile: Matrix) -> None:
+        """Of the first rows, as many as `products` has room for; `tile` is room for rows in single precision.
 
         Not `block @ vector`: on a busy machine the threads of the linear algebra library wait for each other.
         """
         if self._numbers.dtype == np.float32:
             np.vecdot(self._numbers[: len(products)], vector, out=products)
             return
-        tile = np.empty((TILE_ROWS, len(vector)), np.float32)
-        for start in range(0, len(products), TILE_ROWS):
-            part = self._numbers[start : min(start + TILE_ROWS, len(products))]
+        for start in range(0, len(products), len(tile)):
+            part = self._numbers[start : min(start + len(tile), len(products))]
             tile[: len(part)] = part
             np.vecdot(tile[: len(part)], vector, out=products[start : start + len(part)])
         if self._scales is not None:
@@ -172,24 +189,34 @@ class GroupMatrix:
 
     def nearest(self, group_id: str, vector: Vector, after: int, limit: int) -> list[Hit]:
         cosines = np.empty(self._slots.count, np.float32)
+        tile = np.empty((min(TILE_ROWS, self._slots.count), len(vector)), np.float32)
         for start, block in zip(self._starts, self._blocks, strict=True):
-            block.products(vector, cosines[start : start + len(block)])
+            block.products(vector, cosines[start : start + len(block)], tile)
         cosines[~self._slots.readable(after)] = -np.inf
-        scored = [(slot, float(cosines[slot])) for slot in best(cosines, limit) if cosines[slot] > -np.inf]
-        return [self._slots.hit(group_id, slot, (1 + max(-1.0, min(1.0, cosine))) / 2) for slot, cosine in scored]
+        slots = best(cosines, limit)
+        slots = slots[cosines[slots] > -np.inf]
+        scores = (1 + cosines[slots].astype(np.float64).clip(-1, 1)) / 2
+        return self._slots.hits(group_id, slots, scores.tolist())
 
     @property
     def _capacity(self) -> int:
         return self._starts[-1] + len(self._blocks[-1]) if self._blocks else 0
 
 
-def best(scores: NDArray[np.float32], limit: int) -> list[int]:
-    """Where the greatest are, greatest first."""
-    if len(scores) > limit:
-        top = np.argpartition(scores, len(scores) - limit)[len(scores) - limit :]
-    else:
-        top = np.arange(len(scores))
-    return [int(at) for at in top[np.argsort(-scores[top], kind="stable")]]
+def best(scores: NDArray[np.float32], limit: int) -> NDArray[np.intp]:
+    """Where the greatest are, greatest first.
+
+    `limit` spans have a score at least as great as the least of the `limit` greatest that spans have; so what is
+    smaller is not among the greatest, and few are left to be put in order.
+    """
+    top = np.arange(len(scores))
+    spans = len(scores) // SPAN
+    if spans > limit:
+        greatest = scores[: spans * SPAN].reshape(spans, SPAN).max(axis=1)
+        top = np.flatnonzero(scores >= np.partition(greatest, spans - limit)[spans - limit])
+    if len(top) > limit:
+        top = top[np.argpartition(scores[top], len(top) - limit)[len(top) - limit :]]
+    return top[np.argsort(-scores[top], kind="stable")]
 
 
 def grown(array: NDArray[T], rows: int) -> NDArray[T]:

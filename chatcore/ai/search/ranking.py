@@ -7,7 +7,6 @@ which do not know how good the best hit is, ranked what somebody remembers word 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from chatcore.ai.search.vectors import Hit
@@ -32,7 +31,7 @@ def fused(keywords: Sequence[Hit], vectors: Sequence[Hit]) -> list[Hit]:
         for id_ in known
     }
     ordered = sorted(known.values(), key=lambda hit: (-sums[hit.message_id], -hit.seq))
-    return [replace(hit, score=_shown(sums[hit.message_id])) for hit in ordered]
+    return [hit._replace(score=_shown(sums[hit.message_id])) for hit in ordered]
 
 
 def _cosine(hit: Hit) -> float:

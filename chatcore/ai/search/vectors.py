@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,9 +20,10 @@ class Scope:
     after: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """`score` of a vector is `(1 + cosine) / 2`, Atlas' scale; of keywords their share of the query, by BM25."""
+class Hit(NamedTuple):
+    """Made by the hundred at each search, so a plain tuple.
+
+    `score` of a vector is `(1 + cosine) / 2`, Atlas' scale; of keywords their share of the query, by BM25."""
 
     message_id: str
     group_id: str

@@ -70,7 +70,9 @@ class Corpus:
 
     def _by_words(self, query: str) -> list[Hit]:
         scores = self._keywords.score(query, self._alive)
-        return [Hit(_id(at + 1), "", at + 1, float(scores[at])) for at in best(scores, CANDIDATES) if scores[at]]
+        return [
+            Hit(_id(at + 1), "", at + 1, float(scores[at])) for at in best(scores, CANDIDATES).tolist() if scores[at]
+        ]
 
     def _repr_html_(self) -> str:
         told = {
