@@ -16,10 +16,12 @@ from chatcore.ai.ledger.service import Ledger
 from chatcore.ai.prompts.service import Prompts
 from chatcore.ai.prompts.versions import PromptVersion
 from chatcore.ai.provider.models import Models
-from chatcore.errors import ChatError, NotFound
+from chatcore.errors import ChatError
 
 DEADLINE_SECONDS: Final = 60.0
 """Nobody waits for a replay, and its first call may wait for imports."""
+UNREADABLE: Final = "unreadable"
+NO_PROMPT: Final = "no_prompt"
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -33,19 +35,24 @@ class Redone:
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
+class ContentGone(Exception):
+    """What was decided on is kept nowhere any more."""
+
+
 class Replayer(Protocol):
     """For features whose decision is more than a prompt's answer, such as moderation: through their own `decide`."""
 
     async def redo(self, decision: Decision, version: PromptVersion | None) -> Redone:
-        """Raises a ChatError where it cannot be made again."""
+        """Raises ContentGone, or a ChatError where it cannot be made again."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
     """`words`: 1 minus the shared part of all words (Jaccard), 0 for the same. `scores`: the largest difference of a
-    score that both have, None without any. `action`: "before -> after" where it changed, else "". `error`: the code
-    with which the replay was refused; the rest is then empty."""
+    score that both have, None without any. `action`: "before -> after" where it changed, else "". `error`: `unreadable`
+    where the content is gone, `no_prompt` where the decision rests on no prompt, such as a search, else the code with
+    which the replay was refused; the rest is then empty."""
 
     decision_id: str
     feature: str
@@ -62,12 +69,14 @@ class Divergence:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`unreadable` decisions have lost their content and cannot be made again; `failed` ones were refused."""
+    """`unreadable` decisions have lost their content, `without_prompt` ones rest on none: neither can be made again.
+    `failed` ones were refused."""
 
     decisions: int
     replayed: int
     failed: int
     unreadable: int
+    without_prompt: int
     identical: int
     mean_words: float
     largest_score: float
@@ -92,10 +101,14 @@ class Replay:
     async def _once(self, decision: Decision, version: PromptVersion | None) -> Divergence:
         after = version.version_id if version else decision.prompt
         bare = Divergence(decision.decision_id, decision.feature, decision.at, decision.prompt, after)
+        if not decision.prompt and decision.feature not in self._replayers:
+            return replace(bare, error=NO_PROMPT)
         if decision.unreadable:
-            return replace(bare, error="unreadable")
+            return replace(bare, error=UNREADABLE)
         try:
             redone = await self._redo(decision, version)
+        except ContentGone:
+            return replace(bare, error=UNREADABLE)
         except ChatError as error:
             return replace(bare, error=error.code)
         await self._ledger.record(_replayed(self._ledger.new_id(), decision, redone, after, version))
@@ -113,8 +126,6 @@ class Replay:
     async def _redo(self, decision: Decision, version: PromptVersion | None) -> Redone:
         if (own := self._replayers.get(decision.feature)) is not None:
             return await own.redo(decision, version)
-        if not decision.prompt:
-            raise NotFound("This decision rests on no prompt")
         chosen = version or replace(await self._prompts.get(decision.prompt), parameters=decision.parameters)
         purpose = Purpose(decision.feature, group_id=decision.group_id, deadline_seconds=DEADLINE_SECONDS)
         called = await self._models.call(chosen.function, decision.input, purpose, version=chosen)
@@ -127,8 +138,9 @@ def summarize(found: list[Divergence]) -> Summary:
     return Summary(
         decisions=len(found),
         replayed=len(done),
-        failed=sum(1 for one in found if one.error not in ("", "unreadable")),
-        unreadable=sum(1 for one in found if one.error == "unreadable"),
+        failed=sum(1 for one in found if one.error not in ("", UNREADABLE, NO_PROMPT)),
+        unreadable=sum(1 for one in found if one.error == UNREADABLE),
+        without_prompt=sum(1 for one in found if one.error == NO_PROMPT),
         identical=sum(1 for one in done if one.identical),
         mean_words=sum(one.words for one in done) / len(done) if done else 0.0,
         largest_score=max(scores, default=0.0),

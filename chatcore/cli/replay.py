@@ -102,7 +102,8 @@ def _show(found: list[Divergence], summary: Summary) -> None:
         console.print(table)
     console.print(
         f"{summary.replayed} of {summary.decisions} decisions were made again"
-        f" ({summary.failed} refused, {summary.unreadable} without content):"
+        f" ({summary.failed} refused, {summary.unreadable} whose text is not kept,"
+        f" {summary.without_prompt} that rest on no prompt):"
         f" {summary.identical} identical, {summary.actions_changed} with another action,"
         f" words apart {summary.mean_words:.2f} on average, scores at most {summary.largest_score:.3f}."
     )

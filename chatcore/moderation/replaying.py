@@ -4,8 +4,8 @@ from hashlib import sha256
 
 from chatcore.ai.ledger.records import Decision
 from chatcore.ai.prompts.versions import PromptVersion
-from chatcore.ai.replay import DEADLINE_SECONDS, Redone
-from chatcore.errors import Conflict, NotFound
+from chatcore.ai.replay import DEADLINE_SECONDS, ContentGone, Redone
+from chatcore.errors import Conflict
 from chatcore.moderation.judge import Judge
 from chatcore.moderation.records import Subject
 from chatcore.moderation.sanctions import Sanctions
@@ -15,13 +15,13 @@ from chatcore.moderation.store import ModerationStore
 
 class ModerationReplay:
     """The ledger keeps no copy of what was let through, so the text is read where it stands: in the message, or sealed
-    beside the sanction. A text that was edited or erased since cannot be judged again."""
+    beside the sanction. A text that was edited or erased since, or stood nowhere, cannot be judged again."""
 
     def __init__(self, *, judge: Judge, scene: Scene, store: ModerationStore, sanctions: Sanctions):
         self._judge, self._scene, self._store, self._sanctions = judge, scene, store, sanctions
 
     async def redo(self, decision: Decision, version: PromptVersion | None) -> Redone:
-        """Raises NotFound where the text is gone, Conflict where it is another one now."""
+        """Raises ContentGone where the text is gone, Conflict where it is another one now."""
         text = await self._text(decision)
         if decision.input_sha256 != sha256(text.encode("utf-8", "replace")).hexdigest():
             raise Conflict("The text was changed since")
@@ -47,5 +47,5 @@ class ModerationReplay:
             return kept
         seen = await self._scene.find(decision.message_id) if decision.message_id else None
         if seen is None or seen.is_deleted or not seen.text:
-            raise NotFound("The text is not kept any more")
+            raise ContentGone("The text is kept nowhere any more")
         return seen.text

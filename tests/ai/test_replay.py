@@ -113,6 +113,17 @@ async def test_what_cannot_be_made_again_is_told_and_counted(past: Past, fake: F
     assert (summary.decisions, summary.replayed, summary.failed, summary.unreadable) == (2, 0, 1, 1)
 
 
+async def test_a_search_rests_on_no_prompt_and_is_no_failure(past: Past, fake: FakeProvider) -> None:
+    served = (await past.ledger.find(await past.decides())).served
+    await past.ledger.record(
+        Decision(decision_id=past.ledger.new_id(), feature="search", group_id=GROUP, input={}, output={}, served=served)
+    )
+    found = await past.again(feature="search")
+    assert [one.error for one in found] == ["no_prompt"]
+    summary = summarize(found)
+    assert (summary.replayed, summary.failed, summary.unreadable, summary.without_prompt) == (0, 0, 0, 1)
+
+
 async def test_a_feature_with_a_decision_of_its_own_is_asked_itself(past: Past, fake: FakeProvider) -> None:
     decided = await past.decides()
     served = (await past.ledger.find(decided)).served

@@ -444,4 +444,4 @@ async def test_what_its_author_has_deleted_is_not_judged_again(houses: Houses) -
     await house.decided()
     await house.services.messages.delete(ada, m.MessagePath(group_id=group, message_id=sent.message_id))
     everything = Query(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
-    assert [one.error async for one in replay.run(everything)] == ["not_found"]
+    assert [one.error async for one in replay.run(everything)] == ["unreadable"]

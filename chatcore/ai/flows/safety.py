@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 MAX_CHARACTERS: Final = 280
 TOO_ROUGH: Final = 0.6
 """Of the first tier's heads. Below the least threshold of moderation (.7): a machine should not come near it."""
+ANY: Final = "any"
+TOO_ROUGH_OF_ANY_KIND: Final = 0.8
+"""Of the head that names no category, which is the least sure of everyday lines: between .6 and .8 lay `yes and I will
+let you know`, and nothing rough that another head had not found."""
 TOO_SEVERE: Final = 2.0
 _LINK: Final = re.compile(
     r"""(?xi)
@@ -56,7 +60,9 @@ class Safety:
         assert self._tier is not None
         seen = self._tier.look(text)
         severe = any(match.severity >= TOO_SEVERE for match in seen.matches)
-        return severe or max(seen.scores.values(), default=0.0) >= TOO_ROUGH
+        return severe or any(
+            score >= (TOO_ROUGH_OF_ANY_KIND if head == ANY else TOO_ROUGH) for head, score in seen.scores.items()
+        )
 
 
 def clean(text: str) -> str:
