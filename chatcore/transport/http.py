@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -35,6 +35,8 @@ from chatcore.transport.operations import OperationsRoute
 from chatcore.transport.ops import Ops
 
 log = get_logger("http")
+CORRELATION: Final = web.RequestKey("correlation", str)
+CALLER: Final = web.RequestKey("caller", Caller)
 MAX_BODY_BYTES = 65_536
 PREFIXES = ("/api", "/api/v1")
 FRAMEWORK_REFUSALS: dict[int, type[ChatError]] = {
@@ -110,8 +112,8 @@ class HttpApi:
     async def _admit(self, request: web.Request, bucket: Bucket) -> Caller:
         """Who asks, where the token is good and the rate allows it."""
         signed = await self._services.identity.authenticate(_bearer(request), self._sign(request))
-        caller = signed.caller(address=self._addresses.of(request), correlation_id=request["correlation_id"])
-        request["caller"] = caller
+        caller = signed.caller(address=self._addresses.of(request), correlation_id=request[CORRELATION])
+        request[CALLER] = caller
         self._limits.require("rest", caller.user_id)
         self._limits.require(bucket, caller.user_id)
         return caller
@@ -144,7 +146,7 @@ class HttpApi:
     @web.middleware
     async def _funnel(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Correlation id, refusals as problems, security headers and CORS, one log line."""
-        correlation_id = request["correlation_id"] = new_correlation_id()
+        correlation_id = request[CORRELATION] = new_correlation_id()
         if request.path.startswith(self._ops.socket_path):
             return await handler(request)
         started, code = time.monotonic(), "ok"
@@ -177,7 +179,7 @@ class HttpApi:
         if not response.prepared:
             self._add_headers(request, response)
         self._metrics.command_done(f"{request.method} {name}", code, seconds)
-        caller = request.get("caller")
+        caller = request.get(CALLER)
         log.info(
             "request",
             code=code,
@@ -189,7 +191,7 @@ class HttpApi:
     def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
-        response.headers["X-Correlation-Id"] = request["correlation_id"]
+        response.headers["X-Correlation-Id"] = request[CORRELATION]
         if self._production:
             response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
         origin = request.headers.get("Origin")
