@@ -249,11 +249,17 @@ class Settings(BaseSettings):
     )
     pipelines_cluster: str = Field(
         "",
-        description="Dask scheduler for jobs with `executor: dask`: `tls://host:8786`, or `tcp://` on this machine",
+        description="Dask scheduler for jobs with `executor: dask`: `tls://host:8786`",
     )
     pipelines_tls_dir: Path | None = Field(
         None,
-        description="`ca.crt`, `tls.crt` and `tls.key` of that cluster; who holds them may run code in it",
+        description="`ca.crt`, `tls.crt` and `tls.key` of that cluster, from `python -m pipelines certificates`; "
+        "who holds them may run code in it",
+    )
+    pipelines_plain_tcp: bool = Field(
+        False,
+        description="let that cluster be at `tcp://127.0.0.1`, where everybody with an account on this machine can run "
+        "code as you",
     )
 
     @field_validator(

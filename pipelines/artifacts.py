@@ -44,6 +44,7 @@ async def tampered(record: RunRecord) -> list[str]:
 
 
 async def delete(record: RunRecord) -> None:
-    """From S3; a repeat is a no-op. Raises ChatError where the store does not answer."""
-    if record.location.startswith(SCHEME):
+    """From S3; a repeat is a no-op. A location that is not this run's own is left alone. Raises ChatError where the
+    store does not answer."""
+    if record.location.startswith(SCHEME) and record.location.endswith(f"/{record.run_id}"):
         await remove(settings(), record.location)

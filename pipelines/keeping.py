@@ -8,6 +8,7 @@ from pathlib import Path
 
 from chatcore.lab.runs import RunRecord, RunStore
 from pipelines import artifacts
+from pipelines.specs import BadSpec
 
 DEFAULT_KEEP = timedelta(days=30)
 ABANDONED = timedelta(days=1)
@@ -28,7 +29,7 @@ async def collect(
     abandoned = await asyncio.to_thread(_abandoned, folder, now)
     if not dry_run:
         # Only what lies in the folder of the runs: a location elsewhere is somebody else's to keep.
-        for path in [*(folder / record.run_id for record in old), *abandoned]:
+        for path in [*(folder_of(record.run_id, folder) for record in old), *abandoned]:
             await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
         for record in old:
             await artifacts.delete(record)
@@ -39,6 +40,14 @@ async def collect(
                 await store.save(record.model_copy(update=ended))
         await store.forget_claims(before=now - DEFAULT_KEEP)
     return old, abandoned
+
+
+def folder_of(run_id: str, folder: Path) -> Path:
+    """Where a run's files are. Raises BadSpec for a name that leads elsewhere."""
+    path = folder / run_id
+    if run_id in ("", ".", "..") or path.parent != folder:
+        raise BadSpec([f"the run {run_id!r} of the registry would be outside of {folder}; nothing was removed"])
+    return path
 
 
 def _abandoned(folder: Path, now: datetime) -> list[Path]:

@@ -1,7 +1,10 @@
 """Secrets and marked texts in what a run wrote: found, taken out, and told by place and kind, never by content."""
 
+import base64
+import functools
 import html
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -38,7 +41,8 @@ class Guard:
             forms = [form for form in _written(value) if form in text]
             for form in forms:
                 text = text.replace(form, WITHHELD)
-            if forms:
+            text, times = _encoded(value).subn(WITHHELD, text)
+            if forms or times:
                 found.append(called)
         for called, shape in SHAPES.items():
             text, times = shape.subn(WITHHELD, text)
@@ -54,6 +58,28 @@ def _written(value: str) -> list[str]:
     return sorted(forms, key=len, reverse=True)
 
 
+@functools.cache
+def _encoded(value: str) -> re.Pattern[str]:
+    """In hexadecimal, and in base64 of either alphabet, wherever in a longer text the value begins; also broken into
+    lines. Of base64 what depends on the neighbours is left out, which is a part of one byte at each end."""
+    content = value.encode()
+    hexadecimal = "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in content.hex())
+    inner = [_base64_inside(content, before) for before in range(3)]
+    forms = [_over_lines(part.replace("+", "-").replace("/", "_")) for part in inner if set(part) & {"+", "/"}]
+    return re.compile("|".join([hexadecimal, *map(_over_lines, inner), *forms]))
+
+
+def _base64_inside(content: bytes, before: int) -> str:
+    """Its letters where `before` bytes of others come first, but for those that hold bits of its neighbours."""
+    letters = base64.b64encode(bytes(before) + content).decode().rstrip("=")
+    whole = (before + len(content)) * 8 // 6
+    return letters[-(-before * 8 // 6) : whole]
+
+
+def _over_lines(letters: str) -> str:
+    return r"(?:\s|\\[rn])*".join(map(re.escape, letters))
+
+
 def guard(secrets: Iterable[str]) -> Guard:
     """For a job that was given these secrets, with all those of the settings and CHATCORE_CANARIES."""
     values = {value: f"the value of {name}" for name, value in known_secrets(secrets).items()}
@@ -63,18 +89,40 @@ def guard(secrets: Iterable[str]) -> Guard:
 
 
 def withhold(folder: Path, guard_: Guard) -> list[str]:
-    """Clean every file that a run wrote there; a sentence for each place that had something to hide."""
-    told: list[str] = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    """Clean every file that a run wrote there; a sentence for each place that had something to hide.
+
+    Links that lead out of the folder are taken out, and what they lead to is neither read nor changed, nor is a file
+    that has another name elsewhere.
+    """
+    told = _without_ways_out(folder)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()):
         if path.name == OUTPUT:
             told += _notebook(path, guard_)
             continue
         text = path.read_bytes().decode("utf-8", "surrogateescape")
         cleaned, found = guard_.clean(text)
         if found:
-            path.write_bytes(cleaned.encode("utf-8", "surrogateescape"))
+            _put_in_place(path, cleaned.encode("utf-8", "surrogateescape"))
             told += [f"{'the log' if path.name == LOG else path.name} has {what}" for what in found]
     return told
+
+
+def _without_ways_out(folder: Path) -> list[str]:
+    """A link to elsewhere would be kept, hashed and uploaded as if the run had written what is there."""
+    root, told = folder.resolve(), list[str]()
+    for place, folders, files in os.walk(folder, followlinks=False):
+        for path in sorted(Path(place) / name for name in (*folders, *files)):
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                path.unlink()
+                told.append(f"{path.name} is a link out of the run's folder")
+    return told
+
+
+def _put_in_place(path: Path, content: bytes) -> None:
+    """By another file, so that nothing is written through a second name."""
+    fresh = path.with_name(f".{path.name}.clean")
+    fresh.write_bytes(content)
+    fresh.replace(path)
 
 
 def _notebook(path: Path, guard_: Guard) -> list[str]:
@@ -92,7 +140,7 @@ def _notebook(path: Path, guard_: Guard) -> list[str]:
     ]
     if told:
         content["cells"] = [cell for cell, _ in looked]
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+        _put_in_place(path, json.dumps(content, ensure_ascii=False, indent=1).encode())
     return told
 
 

@@ -92,7 +92,7 @@ def worker(
     """Execute jobs of a cluster on this machine, until told to stop."""
     from pipelines.executors.cluster import work_for  # noqa: PLC0415 - an extra
 
-    _keep(work_for(_cluster(address), settings().pipelines_tls_dir, slots=slots, name=name, ready=_say_ready))
+    _keep(work_for(_cluster(address), _security(address), slots=slots, name=name, ready=_say_ready))
 
 
 @app.command()
@@ -102,7 +102,24 @@ def scheduler(
     """The scheduler of a cluster: workers and services meet here."""
     from pipelines.executors.cluster import schedule_at  # noqa: PLC0415 - an extra
 
-    _keep(schedule_at(_cluster(address), settings().pipelines_tls_dir, ready=_say_ready))
+    _keep(schedule_at(_cluster(address), _security(address), ready=_say_ready))
+
+
+@app.command()
+def certificates(
+    folder: Annotated[Path, typer.Argument(help="for PIPELINES_TLS_DIR, on each machine of the cluster")],
+    host: Annotated[list[str] | None, typer.Option("--host", help="name or address of a machine; repeat it")] = None,
+) -> None:
+    """Make what the sides of a cluster show each other. Whoever has the folder may run code in the cluster."""
+    from pipelines.certificates import make_certificates  # noqa: PLC0415 - one command's alone
+
+    try:
+        make_certificates(folder, [*(host or []), "127.0.0.1", "localhost"])
+    except FileExistsError as there:
+        raise BadSpec([f"{there.filename} is there already; name another folder, or remove it first"]) from None
+    out.print(
+        f"made; set PIPELINES_TLS_DIR={folder} for scheduler, workers and services", markup=False, highlight=False
+    )
 
 
 def _cluster(address: str) -> str:
@@ -110,6 +127,13 @@ def _cluster(address: str) -> str:
     if not found:
         raise BadSpec(["which cluster? name its address, such as tls://host:8786, or set PIPELINES_CLUSTER"])
     return found
+
+
+def _security(address: str) -> Any:
+    from pipelines.executors.cluster import security_of  # noqa: PLC0415 - an extra
+
+    ours = settings()
+    return security_of(_cluster(address), ours.pipelines_tls_dir, plain_tcp=ours.pipelines_plain_tcp)
 
 
 def _say_ready(address: str) -> None:
@@ -157,7 +181,7 @@ def doctor(jobs: Jobs = JOBS) -> None:
     findings = list(examine(jobs, settings().chatcore_runs))
     findings.append(_examine_registry())
     if address := settings().pipelines_cluster:
-        findings.append(examine_cluster(address, settings().pipelines_tls_dir))
+        findings.append(examine_cluster(address, settings()))
     for good, what in findings:
         out.print(f"[{'green' if good else 'red'}]{'ok' if good else 'no'}[/]  {escape(what)}", highlight=False)
     if not all(good for good, _ in findings):

@@ -1,6 +1,7 @@
 """On many machines, by Dask. At least once: when a worker dies, another begins the same attempt anew.
 
-Whoever reaches a scheduler can run code on its workers, so beyond this machine all three sides show certificates.
+Whoever reaches a scheduler can run code on its workers, also from another account of this machine, so all three sides
+show certificates.
 """
 
 import asyncio
@@ -30,6 +31,11 @@ MAX_BYTES = 256 * 1024 * 1024  # of all files of one run, which pass through the
 LOOK_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0  # without any worker
 CONNECT_SECONDS = 15.0
+HOW_TO_MAKE = "`python -m pipelines certificates FOLDER` makes one"
+WHAT_TO_DO = (
+    f"use tls:// with PIPELINES_TLS_DIR ({HOW_TO_MAKE}), "
+    "or set PIPELINES_PLAIN_TCP=true where you trust everybody on this machine"
+)
 UNDER_WAY: set[str] = set()  # runs that this worker is at
 
 
@@ -158,20 +164,25 @@ def cluster_executor() -> ClusterExecutor:
     ours = settings()
     if not ours.pipelines_cluster:
         raise BadSpec(["a job with executor: dask needs PIPELINES_CLUSTER, such as tls://host:8786"])
-    return ClusterExecutor(ours.pipelines_cluster, security_of(ours.pipelines_cluster, ours.pipelines_tls_dir))
+    return ClusterExecutor(
+        ours.pipelines_cluster,
+        security_of(ours.pipelines_cluster, ours.pipelines_tls_dir, plain_tcp=ours.pipelines_plain_tcp),
+    )
 
 
-def security_of(address: str, tls: Path | None) -> distributed.Security | None:
-    """Raises BadSpec: plain TCP stays on this machine, and TLS needs certificates."""
+def security_of(address: str, tls: Path | None, *, plain_tcp: bool = False) -> distributed.Security | None:
+    """Raises BadSpec: plain TCP stays on this machine and has to be asked for, and TLS needs certificates."""
     parts = urlsplit(address)
     if parts.scheme == "tcp":
         if parts.hostname not in LOOPBACK:
             raise BadSpec([f"{address}: beyond this machine a cluster is reached by tls:// only"])
+        if not plain_tcp:
+            raise BadSpec([f"{address}: every account of this machine could run code through it; {WHAT_TO_DO}"])
         return None
     if parts.scheme != "tls" or not parts.hostname:
-        raise BadSpec([f"{address}: a cluster's address is tls://host:port, or tcp://127.0.0.1:port on this machine"])
+        raise BadSpec([f"{address}: a cluster's address is tls://host:port"])
     if tls is None:
-        raise BadSpec([f"{address}: set PIPELINES_TLS_DIR to a folder with ca.crt, tls.crt and tls.key"])
+        raise BadSpec([f"{address}: set PIPELINES_TLS_DIR to a folder with ca.crt, tls.crt and tls.key; {HOW_TO_MAKE}"])
     names = {"ca": tls / "ca.crt", "cert": tls / "tls.crt", "key": tls / "tls.key"}
     if absent := [str(path) for path in names.values() if not path.is_file()]:
         raise BadSpec([f"PIPELINES_TLS_DIR: {', '.join(absent)} is not there"])
@@ -181,9 +192,10 @@ def security_of(address: str, tls: Path | None) -> distributed.Security | None:
     return distributed.Security(require_encryption=True, tls_ca_file=str(names["ca"]), **pair)
 
 
-async def work_for(address: str, tls: Path | None, *, slots: int, name: str, ready: Callable[[str], None]) -> None:
+async def work_for(
+    address: str, security: distributed.Security | None, *, slots: int, name: str, ready: Callable[[str], None]
+) -> None:
     """A worker with room for `slots` runs, until cancelled; then its runs are ended, and others begin them anew."""
-    security = security_of(address, tls)
     make = partial(
         distributed.Worker, address, nthreads=slots, name=name or None, memory_limit=0, dashboard=False,
         dashboard_address="127.0.0.1:0", security=security, **_listen_as(address),
@@ -191,12 +203,12 @@ async def work_for(address: str, tls: Path | None, *, slots: int, name: str, rea
     await _until_done(make, ready, _end_runs)
 
 
-async def schedule_at(address: str, tls: Path | None, *, ready: Callable[[str], None]) -> None:
+async def schedule_at(address: str, security: distributed.Security | None, *, ready: Callable[[str], None]) -> None:
     """A scheduler that listens at the address, until cancelled. Its pages of HTTP stay on this machine."""
     parts = urlsplit(address)
     make = partial(
         distributed.Scheduler, host=parts.hostname, port=parts.port or 0, protocol=parts.scheme, dashboard=False,
-        dashboard_address="127.0.0.1:0", security=security_of(address, tls),
+        dashboard_address="127.0.0.1:0", security=security,
     )  # fmt: skip
     await _until_done(make, ready, _nothing)
 

@@ -66,6 +66,17 @@ async def test_a_run_is_kept_in_the_bucket_and_a_change_there_is_noticed(tmp_pat
     assert (bucket.whole(), (tmp_path / "runs" / record.run_id).exists()) == ([], False)
 
 
+async def test_of_a_bucket_nothing_goes_but_the_runs_own_folder(tmp_path: Path, bucket: Bucket) -> None:
+    """A registry is a table that others can write to."""
+    record = await Runner(tmp_path / "runs", JsonlRuns(tmp_path / "r.jsonl")).run(job(tmp_path))
+    there = bucket.whole()
+    for location in (f"s3://{bucket.NAME}", f"s3://{bucket.NAME}/runs", f"s3://{bucket.NAME}/runs/another"):
+        await artifacts.delete(record.model_copy(update={"location": location}))
+        assert bucket.whole() == there
+    await artifacts.delete(record)
+    assert bucket.whole() == []
+
+
 async def test_a_verdict_whose_evidence_cannot_be_kept_is_none(tmp_path: Path, bucket: Bucket) -> None:
     store = JsonlRuns(tmp_path / "r.jsonl")
     record = await Runner(tmp_path / "runs", store).run(job(tmp_path, "s3://no-such-bucket/runs"))

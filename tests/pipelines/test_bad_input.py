@@ -120,8 +120,17 @@ def test_a_worker_and_a_scheduler_begin_nowhere_without_certificates(command: Co
     for name in ("worker", "scheduler"):
         code, said = command(name, "tls://10.0.0.7:8786")
         assert (code, "PIPELINES_TLS_DIR" in said) == (3, True), said
+        code, said = command(name, "tcp://127.0.0.1:0")
+        assert (code, "PIPELINES_PLAIN_TCP" in said) == (3, True), said
         code, said = command(name)
         assert (code, "which cluster?" in said) == (3, True), said
+
+
+def test_certificates_are_made_once(tmp_path: Path, command: Command) -> None:
+    code, said = command("certificates", str(tmp_path / "tls"), "--host", "scheduler.example")
+    assert (code, "PIPELINES_TLS_DIR" in said) == (0, True), said
+    code, said = command("certificates", str(tmp_path / "tls"))
+    assert (code, "is there already" in said) == (3, True), said
 
 
 def test_a_fault_of_ours_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

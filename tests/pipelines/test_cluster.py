@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-import ipaddress
 import os
 import signal
 import subprocess
@@ -14,13 +13,10 @@ from pathlib import Path
 import distributed
 import psutil
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from chatcore.lab.runs import RunRecord
 from chatcore.lab.runs.store import JsonlRuns
+from pipelines.certificates import KEY, make_certificates
 from pipelines.executors.cluster import ClusterExecutor, security_of
 from pipelines.processes import MARK
 from pipelines.runner import Runner
@@ -39,28 +35,7 @@ if first: time.sleep(300)"""
 
 def certificates(folder: Path) -> Path:
     """An authority of our own and one certificate that all three sides show."""
-    folder.mkdir()
-    now = dt.datetime.now(dt.UTC)
-    authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cluster")])
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "member")])
-
-    def made(name: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder().subject_name(name).issuer_name(issuer).public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(now + dt.timedelta(days=1))
-        )  # fmt: skip
-
-    top = made(issuer, authority.public_key()).add_extension(x509.BasicConstraints(True, None), True)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    member = made(subject, key.public_key()).add_extension(names, False)
-    pem = serialization.Encoding.PEM
-    (folder / "ca.crt").write_bytes(top.sign(authority, hashes.SHA256()).public_bytes(pem))
-    (folder / "tls.crt").write_bytes(member.sign(authority, hashes.SHA256()).public_bytes(pem))
-    (folder / "tls.key").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    make_certificates(folder, ["127.0.0.1"])
     return folder
 
 
@@ -242,6 +217,15 @@ def test_a_cluster_beyond_this_machine_is_reached_with_certificates_only(address
         security_of(address, None)
 
 
+def test_a_key_is_its_owners_alone_and_is_not_written_over(tmp_path: Path) -> None:
+    made = certificates(tmp_path / "tls")
+    assert (made / KEY).stat().st_mode & 0o077 == 0
+    before = (made / KEY).read_bytes()
+    with pytest.raises(FileExistsError):
+        make_certificates(made, ["127.0.0.1"])
+    assert (made / KEY).read_bytes() == before
+
+
 def test_a_folder_that_lacks_a_key_is_refused(tmp_path: Path) -> None:
     tls = certificates(tmp_path / "tls")
     (tls / "tls.key").unlink()
@@ -249,5 +233,11 @@ def test_a_folder_that_lacks_a_key_is_refused(tmp_path: Path) -> None:
         security_of("tls://10.0.0.7:8786", tls)
 
 
-def test_plain_tcp_is_for_this_machine(tmp_path: Path) -> None:
-    assert security_of("tcp://127.0.0.1:8786", None) is None
+def test_plain_tcp_has_to_be_asked_for_and_is_for_this_machine(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadSpec, match=r"every account of this machine.*pipelines certificates.*PIPELINES_PLAIN_TCP=true"
+    ):
+        security_of("tcp://127.0.0.1:8786", None)
+    assert security_of("tcp://127.0.0.1:8786", None, plain_tcp=True) is None
+    with pytest.raises(BadSpec, match="tls:// only"):
+        security_of("tcp://10.0.0.7:8786", None, plain_tcp=True)

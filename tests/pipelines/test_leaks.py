@@ -1,10 +1,14 @@
 """What must not be shown does not leave a run: neither in its notebook, nor in its report, its log or its numbers."""
 
 import asyncio
+import base64
 import html
 import json
+import random
+import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -60,6 +64,47 @@ def test_a_marked_text_is_found_however_a_file_writes_it(tmp_path: Path, ascii_o
         assert "Eule" not in kept, path.name
         if path.suffix != ".html":
             json.loads(kept)
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
+@pytest.mark.parametrize(
+    "encode", [base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes, bytes.hex, lambda raw: raw.hex().upper()]
+)
+@pytest.mark.parametrize("secret", [TOKEN, "~~~???>>>ÿÿÿ~~~", "a long one, " * 12])
+def test_what_is_encoded_is_found_wherever_it_begins(before: str, encode: Any, secret: str) -> None:
+    encoded = encode(f"{before}{secret} and more".encode())
+    text = encoded if isinstance(encoded, str) else encoded.decode()
+    cleaned, found = Guard({secret: "it"}).clean(f"<{text}>")
+    assert found == ["it"]
+    for shift in range(3):
+        kept = re.sub(r"[^A-Za-z0-9+/]", "", cleaned.partition(WITHHELD)[0].translate(str.maketrans("-_", "+/")))
+        assert secret[:6].encode() not in base64.b64decode(kept[shift:] + "A" * (-len(kept[shift:]) % 4))
+    assert Guard({secret: "it"}).clean(base64.b64encode(b"something else entirely, and longer").decode())[1] == []
+
+
+def test_pictures_of_notebooks_stay(tmp_path: Path) -> None:
+    picture = base64.b64encode(random.Random(1).randbytes(50_000)).decode()
+    assert Guard({TOKEN: "it", MARKED: "that"}).clean(picture) == (picture, [])
+
+
+def test_links_out_of_the_folder_are_taken_out_and_not_followed(tmp_path: Path) -> None:
+    (run := tmp_path / "run").mkdir()
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (elsewhere / "notes.txt").write_text(f"mine: {TOKEN}")
+    (run / "copy.txt").symlink_to(elsewhere / "notes.txt")
+    (run / "all").symlink_to(elsewhere, target_is_directory=True)
+    (run / "nowhere").symlink_to(tmp_path / "not-there")
+    (run / "same.txt").hardlink_to(elsewhere / "notes.txt")
+    (run / "metrics.json").write_text("{}")
+    (run / "newest.json").symlink_to("metrics.json")
+    told = withhold(run, Guard({TOKEN: "the value of CHATCORE_TOKEN"}))
+    assert told == [
+        *(f"{name} is a link out of the run's folder" for name in ("all", "copy.txt", "nowhere")),
+        "same.txt has the value of CHATCORE_TOKEN",
+    ]
+    assert sorted(path.name for path in run.iterdir()) == ["metrics.json", "newest.json", "same.txt"]
+    assert (elsewhere / "notes.txt").read_text() == f"mine: {TOKEN}"
+    assert TOKEN not in (run / "same.txt").read_text()
 
 
 def test_of_a_key_the_body_goes_too_and_of_an_address_a_password_without_a_user() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from chatcore.errors import Unavailable
 from chatcore.lab.runs import Gate, RunRecord, judge, metric
@@ -191,6 +192,30 @@ async def test_old_runs_go_but_baselines_and_the_newest_stay(tmp_path: Path) -> 
     await collect(store, tmp_path, keep, now=NOW)
     assert [(tmp_path / f"r{number}").exists() for number in range(4)] == [True, False, True, False]
     assert [one.run_id for one in await store.recent(since=datetime(2000, 1, 1, tzinfo=UTC))] == ["r0", "r2"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "/etc", "a/b", "a/..", "r1\n", "-rf", "x" * 200])
+def test_a_run_has_the_name_of_a_folder(name: str) -> None:
+    with pytest.raises(ValidationError):
+        record(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../precious", "/precious", "a/../../precious"])
+async def test_nothing_outside_of_the_runs_is_removed(tmp_path: Path, name: str) -> None:
+    """A registry is a file or a table that others can write to."""
+
+    class Forged(JsonlRuns):
+        async def recent(self, *, since: datetime, job: str = "") -> list[RunRecord]:
+            found = await super().recent(since=since, job=job)
+            return [*found, found[0].model_copy(update={"run_id": name, "started_at": NOW - timedelta(days=900)})]
+
+    (tmp_path / "precious").mkdir()
+    (runs := tmp_path / "runs").mkdir()
+    store = Forged(tmp_path / "registry.jsonl")
+    await store.save(record("r0"))
+    with pytest.raises(BadSpec, match="nothing was removed"):
+        await collect(store, runs, {}, now=NOW)
+    assert (runs.is_dir(), (tmp_path / "precious").is_dir()) == (True, True)
 
 
 async def test_a_run_that_nobody_ended_is_closed_after_a_day(tmp_path: Path) -> None:

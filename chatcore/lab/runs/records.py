@@ -22,12 +22,15 @@ EXIT_CODES: dict[Status, int] = {
 }
 
 
+RUN_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}\z"
+
+
 class RunRecord(BaseModel):
     """`artifacts` maps a file of the run's folder to its SHA-256, so that a changed report is noticed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    run_id: str
+    run_id: str = Field(pattern=RUN_ID, description="a folder's name as well")
     job: str
     notebook: str
     matrix_key: str = ""
@@ -63,4 +66,5 @@ class RunRecord(BaseModel):
 def new_run_id(job: str, *, now: datetime | None = None) -> str:
     """Sorts by time within a job: `smart-reply-20260105T031500-9f2c41`."""
     moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S")
-    return f"{re.sub(r'[^a-z0-9-]+', '-', job.lower())[:40].strip('-')}-{moment}-{secrets.token_hex(3)}"
+    name = re.sub(r"[^a-z0-9-]+", "-", job.lower())[:40].strip("-") or "run"
+    return f"{name}-{moment}-{secrets.token_hex(3)}"
