@@ -92,7 +92,7 @@ class Library:
         """Read the group's log up to this position. Many who ask at once share the work, which a cancelled caller
         does not end. Raises Unavailable."""
         for _ in range(ROUNDS):
-            if self._is_current(group_id, latest_seq):
+            if self.is_current(group_id, latest_seq):
                 return
             task = self._reading.get(group_id)
             if task is None:
@@ -100,7 +100,8 @@ class Library:
                 task.add_done_callback(lambda done: self._has_read(group_id, done))
             await asyncio.shield(task)
 
-    def _is_current(self, group_id: str, latest_seq: int) -> bool:
+    def is_current(self, group_id: str, latest_seq: int) -> bool:
+        """Whether nothing is to be read; the group counts as searched now."""
         shelf = self._shelves.get(group_id)
         if shelf is None:
             return False

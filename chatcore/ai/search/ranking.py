@@ -31,7 +31,7 @@ def fused(keywords: Sequence[Hit], vectors: Sequence[Hit]) -> list[Hit]:
         for id_ in known
     }
     ordered = sorted(known.values(), key=lambda hit: (-sums[hit.message_id], -hit.seq))
-    return [hit._replace(score=_shown(sums[hit.message_id])) for hit in ordered]
+    return [Hit(hit.message_id, hit.group_id, hit.seq, _shown(sums[hit.message_id])) for hit in ordered]
 
 
 def _cosine(hit: Hit) -> float:

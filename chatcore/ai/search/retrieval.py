@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = get_logger("search")
 PATIENCE_SECONDS: Final = 1.5  # for groups that are not in memory yet; they are read on after that
 EMBED_SECONDS: Final = 1.5  # a query waits so long for its vector, then goes by words alone
-MARGIN: Final = 8  # hits checked beyond those asked for, as some may have been deleted since
+MARGIN: Final = 2  # hits checked beyond those asked for, as some may have been deleted since
 BY_WORDS: Final = "keywords"
 
 
@@ -71,8 +71,8 @@ class Retrieval:
         began = time.monotonic()
         incomplete = await self._open(library, groups)
         scopes = [Scope(facts.group_id, facts.floor) for facts in groups]
-        by_words, (embedded, by_meaning) = await asyncio.gather(
-            library.keywords(query, scopes, CANDIDATES), self._by_meaning(library, caller, query, groups, feature)
+        (embedded, by_meaning), by_words = await asyncio.gather(  # the model's process works while the words are ranked
+            self._by_meaning(library, caller, query, groups, feature), library.keywords(query, scopes, CANDIDATES)
         )
         found = await self._readable(caller, fused(by_words, by_meaning), {scope.group_id for scope in scopes}, limit)
         served = embedded.served if embedded is not None else by_words_alone(time.monotonic() - began)
@@ -80,7 +80,11 @@ class Retrieval:
 
     async def _open(self, library: "Library", groups: Sequence[GroupFacts]) -> bool:
         """Whether any group is not ready in time. A group that cannot be read now counts as that too."""
-        opening = [asyncio.ensure_future(library.open(facts.group_id, facts.latest_seq)) for facts in groups]
+        opening = [
+            asyncio.ensure_future(library.open(facts.group_id, facts.latest_seq))
+            for facts in groups
+            if not library.is_current(facts.group_id, facts.latest_seq)
+        ]
         if not opening:
             return False
         done, late = await asyncio.wait(opening, timeout=self._patience_seconds)
@@ -88,7 +92,7 @@ class Retrieval:
             task.cancel()  # the reading itself is shielded
         await asyncio.gather(*late, return_exceptions=True)
         failed = [task.exception() for task in done if not task.cancelled() and task.exception() is not None]
-        if failed and len(failed) == len(opening):
+        if failed and len(failed) == len(groups):
             raise Unavailable from failed[0]
         return bool(late or failed)
 
