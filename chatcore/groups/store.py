@@ -30,6 +30,10 @@ INDEXES = (
     Index("groups", (("settings.retentionDays", 1),)),
     Index("groups", (("settings.consent", 1),)),
 )
+# The embedded database compares each row with every value of an `$in`. Measured there, CPU for each that is looked up:
+# people 0.99 ms alone, 0.16 in 12, 0.16 in 64, 0.34 in 256; rosters of ten members 1.7 alone, 0.54 in 10, 1.0 in 50.
+READ_TOGETHER = 64
+ROSTERS_TOGETHER = 10
 Document = dict[str, Any]
 
 
@@ -101,16 +105,29 @@ class MongoGroupStore:
         self._members = database["members"]
         self._bans = database["bans"]
         self._invites = database["invites"]
-        self._look_ups: Batches[str, list[str]] = Batches(self._group_ids)
+        self._look_ups: Batches[str, list[str]] = Batches(self._group_ids, READ_TOGETHER)
+        self._records: Batches[ObjectId, Document | None] = Batches(self._group_documents, READ_TOGETHER)
+        self._rosters: Batches[ObjectId, list[Document]] = Batches(self._member_documents, ROSTERS_TOGETHER)
 
-    @translate_errors
     async def find(self, group_id: str) -> GroupRecord | None:
-        document = await self._groups.find_one({"_id": ObjectId(group_id)})
+        document = await self._records.do(ObjectId(group_id))
         return _group(document) if document and document["isActive"] else None
 
     @translate_errors
+    async def _group_documents(self, group_ids: Sequence[ObjectId]) -> list[Document | None]:
+        found = await self._groups.find({"_id": _any_of(group_ids)}).to_list()
+        by_id = {document["_id"]: document for document in found}
+        return [by_id.get(group_id) for group_id in group_ids]
+
     async def members_of(self, group_id: str) -> list[MemberRecord]:
-        return [_member(row) for row in await self._members.find({"groupId": ObjectId(group_id)}).to_list()]
+        return [_member(row) for row in await self._rosters.do(ObjectId(group_id))]
+
+    @translate_errors
+    async def _member_documents(self, group_ids: Sequence[ObjectId]) -> list[list[Document]]:
+        found: dict[ObjectId, list[Document]] = {group_id: [] for group_id in group_ids}
+        for row in await self._members.find({"groupId": _any_of(group_ids)}).to_list():
+            found[row["groupId"]].append(row)
+        return [found[group_id] for group_id in group_ids]
 
     async def group_ids_of(self, user_id: str) -> list[str]:
         """Many who arrive at once are looked up together."""
@@ -119,7 +136,7 @@ class MongoGroupStore:
     @translate_errors
     async def _group_ids(self, user_ids: Sequence[str]) -> list[list[str]]:
         found: dict[str, list[str]] = {user_id: [] for user_id in user_ids}
-        wanted = {"userId": {"$in": list(found)}} if len(found) > 1 else {"userId": user_ids[0]}
+        wanted = {"userId": _any_of(user_ids)}
         for row in await self._members.find(wanted, {"groupId": 1, "userId": 1}).to_list():
             found[row["userId"]].append(str(row["groupId"]))
         return [found[user_id] for user_id in user_ids]
@@ -301,6 +318,11 @@ class MongoGroupStore:
             await self._bans.update_one(who, {"$set": facts}, upsert=True, session=session)
 
         return change
+
+
+def _any_of(values: Sequence[Any]) -> Any:
+    """The condition for these values of one field."""
+    return values[0] if len(values) == 1 else {"$in": list(dict.fromkeys(values))}
 
 
 def _group_document(group: GroupRecord) -> Document:

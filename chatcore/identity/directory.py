@@ -12,6 +12,8 @@ from chatcore.identity.batches import Batches
 from chatcore.identity.records import IdentityStore, UserRecord, deleted_user, fold
 
 CAPACITY: Final = 10_000  # about 1 KB each
+# A page's people. CPU of the embedded database for each: 0.99 ms alone, 0.15 in 12 or 64, 0.38 in 256.
+READ_TOGETHER: Final = 100
 FRESH_SECONDS: Final = 60.0  # how long another process's change of a name or setting may go unseen
 
 
@@ -30,7 +32,7 @@ class Directory:
         self._clock = clock
         self._capacity = capacity
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
-        self._reads: Batches[str, UserRecord | None] = Batches(self._read)
+        self._reads: Batches[str, UserRecord | None] = Batches(self._read, READ_TOGETHER)
 
     async def find(self, user_id: str) -> UserRecord | None:
         entry = self._fresh(user_id)

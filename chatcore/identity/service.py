@@ -295,7 +295,7 @@ class Identity:
         return await self.directory.find(claims.sub) or fresh
 
     async def _save_if_changed(self, user: UserRecord, said: Profile) -> UserRecord:
-        if _merged(user.profile, said) == user.profile:
+        if said == user.profile or _merged(user.profile, said) == user.profile:
             return user
         profile = _merged(user.profile, self._admitted(user.user_id, said))
         if profile == user.profile:

@@ -21,9 +21,11 @@ KEPT_RENEWABLE: Final = timedelta(days=7)  # an idle session whose issuer can st
 TOUCH_SECONDS: Final = 300.0
 CAPACITY: Final = 20_000
 # An update of a session costs the embedded database 1 ms, and what comes next waits for the whole batch. So those who
-# come in together are looked up first, and written down in the seconds after.
+# come in together are looked up first, and written down when no more come, or after seconds.
 MAX_BATCH: Final = 50
 REST_SECONDS: Final = 0.25
+CALM_SECONDS: Final = 0.5
+PATIENCE_SECONDS: Final = 5.0
 MAX_USER_AGENT: Final = 256
 _MOBILE: Final = ("mobile", "android", "iphone", "ipad", "okhttp", "expo", "cfnetwork", "dart")
 
@@ -54,7 +56,9 @@ class Sessions:
         self._live: dict[str, _Live] = {}
         self._written: OrderedDict[str, datetime] = OrderedDict()
         self._unwritten: dict[str, SessionRecord] = {}
-        self._writes: Batches[str, None] = Batches(self._write, MAX_BATCH, REST_SECONDS)
+        self._writes: Batches[str, None] = Batches(
+            self._write, MAX_BATCH, REST_SECONDS, calm_seconds=CALM_SECONDS, patience_seconds=PATIENCE_SECONDS
+        )
         self._new: set[str] = set()
 
     def used(self, claims: Claims, connection: Connection) -> None:
@@ -70,7 +74,7 @@ class Sessions:
     def opened(self, claims: Claims, connection: Connection) -> None:
         """Once more for the same connection when its token was renewed."""
         assert connection.connection_id is not None
-        row = replace(self._row(claims, connection, self._now()), status="online")
+        row = self._row(claims, connection, self._now(), status="online")
         live = self._live.get(claims.session_id)
         if live is None:
             self._live[claims.session_id] = _Live(row, {connection.connection_id})
@@ -97,9 +101,10 @@ class Sessions:
             self._soon(live.row)
 
     def forget(self, session_id: str) -> None:
-        """It was ended: what its connections still do must not write the row again."""
+        """It was ended: neither what waits nor what its connections still do must write the row again."""
         self._live.pop(session_id, None)
         self._written.pop(session_id, None)
+        self._unwritten.pop(session_id, None)
 
     async def renew(self) -> None:
         """The lease of this process, and so of all its sessions."""
@@ -122,7 +127,9 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._live)
 
-    def _row(self, claims: Claims, connection: Connection, now: datetime) -> SessionRecord:
+    def _row(
+        self, claims: Claims, connection: Connection, now: datetime, status: SessionStatus = "offline"
+    ) -> SessionRecord:
         user_agent = connection.user_agent[:MAX_USER_AGENT]
         return SessionRecord(
             session_id=claims.session_id,
@@ -134,6 +141,7 @@ class Sessions:
             last_activity=now,
             expires_at=max(claims.expires_at, now + (KEPT_RENEWABLE if claims.renewable else KEPT)),
             process_id=self._process_id,
+            status=status,
         )
 
     def _soon(self, row: SessionRecord) -> None:
@@ -149,7 +157,7 @@ class Sessions:
             self._written.popitem(last=False)
 
     async def _write(self, batch: Sequence[str]) -> Sequence[None]:
-        rows = [self._unwritten.pop(session_id) for session_id in batch]
+        rows = [row for session_id in batch if (row := self._unwritten.pop(session_id, None)) is not None]
         new = [row for row in rows if row.session_id in self._new]
         known = [row for row in rows if row.session_id not in self._new]
         self._new.difference_update(batch)

@@ -63,3 +63,39 @@ async def test_a_flush_cuts_the_rest_short_and_the_next_batch_rests_again() -> N
     assert work.batches[3:] == [[6, 7]]
     await asyncio.wait_for(batches.flush(), 5)
     assert work.batches[3:] == [[6, 7], [8, 9]]
+
+
+async def test_work_that_may_wait_begins_when_no_more_comes() -> None:
+    work = Work()
+    batches = Batches(work, calm_seconds=0.05, patience_seconds=LONG)
+    for item in range(3):
+        batches.soon(item)
+        await some_turns()
+    assert work.batches == []
+    async with asyncio.timeout(10):
+        while not work.batches:
+            await asyncio.sleep(0.01)
+    assert work.batches == [[0, 1, 2]]
+
+
+async def test_work_that_may_wait_begins_while_more_comes_once_its_first_item_has_waited_long() -> None:
+    work = Work()
+    batches = Batches(work, calm_seconds=LONG, patience_seconds=0.05)
+    came = 0
+    async with asyncio.timeout(10):
+        while not work.batches:
+            batches.soon(came)
+            came += 1
+            await asyncio.sleep(0.01)
+    assert work.batches[0][0] == 0
+    await asyncio.wait_for(batches.flush(), 5)
+    assert sum(map(len, work.batches)) == came
+
+
+async def test_a_flush_does_not_wait_for_calm() -> None:
+    work = Work()
+    batches = Batches(work, calm_seconds=LONG, patience_seconds=LONG)
+    batches.soon(1)
+    await some_turns()
+    await asyncio.wait_for(batches.flush(), 5)
+    assert work.batches == [[1]]

@@ -12,7 +12,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from chatcore.app import Core, open_core
 from chatcore.contract.groups import CreateGroup, GroupPath
-from chatcore.contract.messages import SendMessage
+from chatcore.contract.messages import React, SendMessage
 from chatcore.contract.people import User
 from chatcore.groups import rooms
 from chatcore.groups.follower import Follower
@@ -167,3 +167,36 @@ async def test_a_log_longer_than_one_window_is_loaded_to_its_end(core: Core, mon
     assert core.rooms.head(group_id) == before
     assert room.last_message is not None
     assert room.last_message.seq == before.seq
+
+
+async def test_a_storm_of_arrivals_costs_a_few_reads_a_person_and_group(core: Core) -> None:
+    names = [f"user-{number}" for number in range(20)]
+    ids = {name: await group_of(core, name, "ana") for name in names}
+    await core.rooms.checkpoint(datetime.now(UTC), everything=True)
+    for group_id in ids.values():
+        core.rooms.drop(group_id)
+    COUNTED.seen.clear()
+    arriving = (core.services.groups.rooms_of(name) for name in [*names, "ana"])
+    *each, all_of_them = await asyncio.gather(*arriving)
+    # people: 2; groups: 3, as the first comes alone, and rosters, by ten: 4; the ends of the logs: 20
+    assert COUNTED.reads() <= 34
+    assert [[room.id for room in found] for found in each] == [[ids[name]] for name in names]
+    assert {room.id for room in all_of_them} == set(ids.values())
+    assert {frozenset(room.members) for room in all_of_them} == {frozenset({name, "ana"}) for name in names}
+
+
+async def test_the_newest_message_is_found_behind_many_rows_that_are_none(core: Core) -> None:
+    group_id = await group_of(core, "ana")
+    request = SendMessage(group_id=group_id, content="hello", temp_id="t1")
+    sent = await core.services.messages.send(caller("ana"), request)
+    for emoji in "🌱🌿🍀🌳🌲🌴🌵🌾🍁🍂🍃🌻":
+        reaction = React(group_id=group_id, message_id=sent.message_id, emoji=emoji)
+        await core.services.responses.add_reaction(caller("ana"), reaction)
+    await core.rooms.checkpoint(datetime.now(UTC), everything=True)
+    before = (await core.rooms.load(group_id)).last_message
+    core.rooms.drop(group_id)
+    room = await core.rooms.load(group_id)
+    assert room.record.checkpoint_seq == core.rooms.head(group_id).seq
+    assert before is not None
+    assert room.last_message is not None
+    assert room.last_message.id == before.id
