@@ -7,7 +7,7 @@ batch is delivered, the next one is at the database already: neither waits for t
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chatcore.errors import ChatError, Conflict, NotFound, Unavailable
@@ -15,6 +15,7 @@ from chatcore.journal.peers import News, NoPeers, Peers
 from chatcore.journal.pending import Doubts, Pending, Queue
 from chatcore.journal.rows import Entry, Head, IdTaken, Inserted, Row, SeqTaken
 from chatcore.journal.store import JournalStore
+from chatcore.journal.told import Told
 
 CATCH_UP_ROWS = 200
 ANSWER_SECONDS = 2.75  # a send answers within 3 s, whatever the database does
@@ -61,12 +62,18 @@ class Writer:
         self._queue = Queue()
         self._in_flight: list[Pending] = []
         self._doubts = Doubts()
+        self._told = Told()
         self._task: asyncio.Task[None] | None = None
         self._clock: asyncio.TimerHandle | None = None
         self._one_at_a_time = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    @property
+    def told(self) -> int:
+        """Groups of which peers told something that is not followed yet."""
+        return len(self._told)
 
     def head(self, group_id: str) -> Head | None:
         """The end of a group's log as this process knows it, or None where it has not looked yet."""
@@ -81,6 +88,7 @@ class Writer:
             self._peers.followed(group_id)
 
     def forget(self, group_id: str) -> None:
+        self._told.drop(group_id)
         if self._heads.pop(group_id, None) is not None:
             self._peers.unfollowed(group_id)
 
@@ -118,29 +126,55 @@ class Writer:
         Returns the groups that had to be looked up there. Raises Unavailable where that cannot be done now.
         """
         looked_up: list[str] = []
+        groups: dict[str, None] = {}
+        for news in told:
+            self.hear(news)
+            groups[news.group_id] = None
         async with self._one_at_a_time:
-            for news in told:
+            for group_id in groups:
                 try:
-                    if await self._follow(news):
-                        looked_up.append(news.group_id)
+                    if await self._follow(group_id):
+                        looked_up.append(group_id)
                 except Unavailable:
                     raise
                 except Exception as error:  # noqa: BLE001 - other groups must not miss theirs because of this one
                     raise_later(error)
         return looked_up
 
-    async def _follow(self, news: News) -> bool:
+    def hear(self, news: News) -> None:
+        """Keep for `follow`, and for writes of ours to that log before it comes to that: they would be overtaken."""
+        if news.group_id in self._heads:
+            self._told.add(news)
+
+    async def _follow(self, group_id: str) -> bool:
         """Whether the database was asked."""
-        group_id, head = news.group_id, self._heads.get(news.group_id)
-        if head is None or (news.up_to is not None and news.up_to <= head.seq):
-            return False
-        rows = [row for row in news.rows if row.seq > head.seq]
-        if rows and len(_without_holes(rows, head.seq)) == len(rows):
-            await self._take_over(group_id, rows)
-            if rows[-1].seq == news.up_to:
+        try:
+            await self._take_next(group_id)
+            head = self._heads.get(group_id)
+            if head is None or not self._told.is_behind(group_id, head.seq):
                 return False
-        await self._read_missed(group_id)
-        return True
+            await self._read_missed(group_id)
+            return True
+        finally:
+            self._told.drop(group_id)
+
+    async def _take_next(self, group_id: str) -> None:
+        head = self._heads.get(group_id)
+        if head is not None and (rows := self._told.next_rows(group_id, head.seq)):
+            await self._take_over(group_id, rows)
+
+    async def _take_told(self, busy: Container[str] = ()) -> None:
+        """Rows that peers told of, where they are next, but for groups with rows of ours that wait for delivery.
+
+        Writes come in between: while processes write to the same groups, each of them would otherwise be overtaken in
+        most of these, again and again (measured: nine rows sent for each that was stored; then not two).
+        """
+        for group_id in self._told:
+            if group_id not in busy:
+                try:
+                    await self._take_next(group_id)
+                except Exception as error:  # noqa: BLE001 - `follow` comes to it
+                    raise_later(error)
 
     async def deliver_again(self, group_id: str, first_seq: int) -> None:
         """From this row on, as far as the end is known: for somebody who came in between. At most one page."""
@@ -201,6 +235,7 @@ class Writer:
     async def _commit(self, batch: list[Pending]) -> None:
         """Nobody is left waiting, whatever goes wrong."""
         known = await self._with_heads(batch)
+        await self._take_told()
         if known and known[0].entry.changes:
             await self._transact_one(known[0])
             return
@@ -266,6 +301,7 @@ class Writer:
             outcome = await write.outcome
             self._committed(outcome.count, time.monotonic() - write.since)
             if outcome.clash is None and stream:
+                await self._take_told(write.ends)
                 following = self._begin(self._queue.take_plain(self._heads), write.ends)
                 if following is not None:
                     self._in_flight = [*write.entries, *following.entries]
@@ -286,7 +322,7 @@ class Writer:
             if outcome.clash == "id":
                 await self._refuse_repeat(waiting.pop(0))
             elif outcome.clash == "seq":
-                moved = await self._give_way(waiting, waiting[0].entry.group_id, fruitless)
+                moved = await self._overtaken(waiting, waiting[0].entry.group_id, fruitless)
                 fruitless = 0 if moved else fruitless + 1
             if not (waiting := self._authorized(waiting)):
                 return
@@ -300,7 +336,7 @@ class Writer:
             try:
                 await self._store.transact(rows, pending.entry.changes)
             except SeqTaken:
-                moved = await self._give_way([pending], pending.entry.group_id, fruitless)
+                moved = await self._overtaken([pending], pending.entry.group_id, fruitless)
                 fruitless = 0 if moved else fruitless + 1
             except Conflict:
                 # A change met its twin: if another process made it, `authorize` has better words for that.
@@ -312,6 +348,12 @@ class Writer:
             else:
                 await self._resolve([pending], len(rows))
                 return
+
+    async def _overtaken(self, waiting: list[Pending], group_id: str, fruitless: int) -> bool:
+        """Whether the log's end moved, by what peers told (which may move others too) or what the database holds."""
+        before = self._heads.get(group_id)
+        await self._take_told()
+        return self._heads.get(group_id) != before or await self._give_way(waiting, group_id, fruitless)
 
     async def _give_way(self, waiting: list[Pending], group_id: str, fruitless: int) -> bool:
         """Another process was first: read what it wrote; whether the log's end moved.

@@ -53,7 +53,7 @@ class Inbox:
         while self._waiting:
             process, word = self._waiting.popleft()
             if word[0] == "rows":
-                news = _news(word)
+                news = news_of(word)
                 heard.news[news.group_id] = joined(heard.news.get(news.group_id), news)
             else:
                 heard.others.append((process, word))
@@ -65,7 +65,7 @@ class Inbox:
         return heard
 
 
-def _news(word: Word) -> News:
+def news_of(word: Word) -> News:
     """Of a word that another version wrote only the group is taken: the database has the rest."""
     try:
         return news_in(word)

@@ -18,7 +18,7 @@ from chatcore.presence.service import Presence
 from chatcore.presence.typing import Typing
 from chatcore.relay import words
 from chatcore.relay.broker import Broker, Listener
-from chatcore.relay.inbox import Inbox
+from chatcore.relay.inbox import Inbox, news_of
 from chatcore.relay.processes import Processes
 from chatcore.relay.seal import Seal
 from chatcore.relay.words import Word
@@ -158,8 +158,16 @@ class Relay:
         self._processes.heard(process)
         self._metrics.relay_words.labels("heard").inc(len(said))
         for word in said:
-            if word[0] != "alive":
+            if word[0] == "rows":
+                self._hear_rows(process, word)
+            elif word[0] != "alive":
                 self._inbox.add(process, word)
+
+    def _hear_rows(self, process: str, word: Word) -> None:
+        """The writer knows at once, also while it writes; that it must come to it waits its turn."""
+        news = news_of(word)
+        self._rooms.writer.hear(news)
+        self._inbox.add(process, words.moved(news))
 
     def _listening(self, channels: Sequence[str]) -> None:
         """Nothing was heard on these before: see what is there, ask who attends, tell who attends here."""

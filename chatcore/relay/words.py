@@ -43,6 +43,11 @@ def appended(rows: Sequence[Row]) -> bytes:
     return whole if 0 < len(whole) <= SMALL_BYTES else orjson.dumps([*head, []])
 
 
+def moved(news: News) -> Word:
+    """As `appended`, read again, without the rows."""
+    return ["rows", news.group_id, news.up_to, []]
+
+
 def news_in(word: Word) -> News:
     return News(word[1], word[2], tuple(_row(word[1], packed) for packed in word[3]))
 
