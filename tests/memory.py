@@ -24,6 +24,7 @@ from chatcore.ai.search.records import Space
 from chatcore.ai.search.store import MemorySearchStore
 from chatcore.ai.suggestions.store import MemorySuggestionStore
 from chatcore.api import Services
+from chatcore.app.exporting import export_notices_and_decisions
 from chatcore.app.flows import compose_flows
 from chatcore.app.moderation import compose_moderation
 from chatcore.app.push import Present, telling
@@ -243,6 +244,8 @@ class Household:
         changes.listen(telling(self.push))
         identity.on_erase(self.push.erase_user)
         identity.on_sign_out(self.push.signed_out)
+        identity.on_export(reading.export)
+        export_notices_and_decisions(identity, self.push, self.ledger)
         attendance = Attendance(groups=groups, identity=identity, presence=presence, typing=typing, fanout=fanout)
         self.export_store = MemoryExportStore()
         self.exports = Exports(

@@ -9,6 +9,7 @@ from chatcore.app.ai import Ai, compose_ai, describe_models, has_provider
 from chatcore.app.base import Base, lay_base
 from chatcore.app.base import now_in_milliseconds as clock
 from chatcore.app.core import Core
+from chatcore.app.exporting import export_notices_and_decisions
 from chatcore.app.flows import Flows, SimilarMessages, compose_flows
 from chatcore.app.groups import GroupParts, make_groups
 from chatcore.app.keys import Keys
@@ -133,6 +134,7 @@ def _thinking(base: Base, groups: GroupParts, messages: MessageParts, ai: Ai) ->
         conversations=conversations,
         prompted=prompted,
         ledger=ai.ledger,
+        missed=missed,
     )
     flows = compose_flows(
         conversations=conversations,
@@ -193,6 +195,8 @@ def _services(
         secret=base.keys.ids,
         clock=clock,
     )
+    push = _push(base, groups, moderation)
+    export_notices_and_decisions(base.identity, push, ai.ledger)
     return Services(
         identity=base.identity,
         groups=groups.groups,
@@ -208,6 +212,6 @@ def _services(
         suggestions=flows.suggestions,
         analysis=flows.analysis,
         search=search.search,
-        push=_push(base, groups, moderation),
+        push=push,
         exports=exports,
     )

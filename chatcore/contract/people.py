@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from chatcore.contract.base import Clean, Moment, Shape, UserId
+from chatcore.contract.base import Clean, Moment, ObjectIdText, Shape, UserId
+from chatcore.contract.push import PushSubscription
 
 DeviceType = Literal["mobile", "web", "desktop"]
 ServerRole = Literal["operator", "reviewer", "analyst"]
@@ -111,10 +112,35 @@ class Users(Shape):
     has_more: bool = False
 
 
+class MyDecision(Shape):
+    """What a model or a rule decided on one's behalf or about one's messages, without the texts: those are among the
+    messages. `action` is what moderation did; `reviewed` and `appealed` say whether people looked at it since."""
+
+    decision_id: ObjectIdText
+    feature: str
+    at: Moment
+    mode: Literal["live", "shadow", "replay"]
+    action: str | None = None
+    group_id: ObjectIdText | None = None
+    message_id: ObjectIdText | None = None
+    scores: dict[str, float] = Field(default_factory=dict)
+    provider: str
+    model: str
+    degraded: bool
+    reviewed: bool = False
+    appealed: bool = False
+
+
 class MyExport(Shape):
-    """Everything that the server keeps about oneself, in the clear, as the law of many countries asks."""
+    """Everything that the server keeps about oneself, in the clear, as the law of many countries asks.
+
+    `pushSubscriptions` are the browsers that are told of messages, `decisions` the newest in the ledger. `hasMore`: the
+    bounds of one answer left something out.
+    """
 
     user: Me
     groups: list[dict[str, object]]
     messages: list[dict[str, object]]
+    push_subscriptions: list[PushSubscription] = Field(default_factory=list)
+    decisions: list[MyDecision] = Field(default_factory=list)
     has_more: bool = False

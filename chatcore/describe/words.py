@@ -6,6 +6,7 @@ FIELDS: dict[str, str] = {
     "against": "The version that this one was compared with.",
     "aiModerated": "Moderation changed this message; `moderation` says how.",
     "arm": "`live`, or `canary` where a new version was on trial for this person.",
+    "appealed": "Its author asked people to look at it again.",
     "artifacts": "Files of the run and the SHA-256 of each.",
     "before": "Exclusive log position: messages earlier than this `seq`.",
     "cached": "The same messages were looked at before.",

@@ -1,6 +1,5 @@
 """People and their sign-ins: who a token names, what is kept about them, and how all of it ends."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -12,12 +11,14 @@ from chatcore.contract.people import (
     Devices,
     FindUsers,
     Me,
+    MyDecision,
     MyExport,
     TokenExpiring,
     UpdateMe,
     User,
     Users,
 )
+from chatcore.contract.push import PushSubscription
 from chatcore.errors import NotFound, TokenMissing, Unauthenticated, UserInactive
 from chatcore.identity.batches import Batches
 from chatcore.identity.claims import Claims
@@ -44,6 +45,8 @@ class Exported:
 
     groups: list[dict[str, object]] = field(default_factory=list)
     messages: list[dict[str, object]] = field(default_factory=list)
+    push_subscriptions: list[PushSubscription] = field(default_factory=list)
+    decisions: list[MyDecision] = field(default_factory=list)
     has_more: bool = False
 
 
@@ -82,7 +85,6 @@ class Identity:
     """A connection is known here from `authenticate` with its id until `closed`, which must be told in every case.
 
     `admits_name` says of a user's id and a name whether others may see it; a name that they may not is not taken over.
-    `somebody_came` is set at the first sign-in: what only people need is loaded then, not at the start.
     """
 
     def __init__(
@@ -108,7 +110,6 @@ class Identity:
         self._erasers: list[Eraser] = []
         self._exporters: list[Exporter] = []
         self._sign_outs: list[SignOut] = []
-        self.somebody_came = asyncio.Event()
         self.admits_name: Callable[[str, str], bool] = lambda user_id, name: True
 
     async def start(self) -> None:
@@ -137,7 +138,6 @@ class Identity:
         if not token:
             raise TokenMissing()
         claims = await self._verifier.verify(token)
-        self.somebody_came.set()
         self._require_same_person(claims, connection)
         self._require_unrevoked(claims)
         user = await self._sync(claims)
@@ -203,6 +203,8 @@ class Identity:
             user=await self.me(caller),
             groups=[group for part in parts for group in part.groups],
             messages=[message for part in parts for message in part.messages],
+            push_subscriptions=[browser for part in parts for browser in part.push_subscriptions],
+            decisions=[decision for part in parts for decision in part.decisions],
             has_more=any(part.has_more for part in parts),
         )
 

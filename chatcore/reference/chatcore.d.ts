@@ -1044,11 +1044,35 @@ export interface MyAppeals {
   limit?: number;
 }
 
-/** Everything that the server keeps about oneself, in the clear, as the law of many countries asks. */
+/** What a model or a rule decided on one's behalf or about one's messages, without the texts: those are among the messages. `action` is what moderation did; `reviewed` and `appealed` say whether people looked at it since. */
+export interface MyDecision {
+  /** Finds the answer in the ledger of decisions. */
+  decisionId: string;
+  feature: string;
+  at: string;
+  mode: "live" | "shadow" | "replay";
+  action?: string;
+  /** The group's `_id`. */
+  groupId?: string;
+  /** The message's `_id`. */
+  messageId?: string;
+  scores: Record<string, number>;
+  provider: string;
+  model: string;
+  /** Not the provider answered but the small models that ship with the server, or rules. */
+  degraded: boolean;
+  reviewed: boolean;
+  /** Its author asked people to look at it again. */
+  appealed: boolean;
+}
+
+/** Everything that the server keeps about oneself, in the clear, as the law of many countries asks. `pushSubscriptions` are the browsers that are told of messages, `decisions` the newest in the ledger. `hasMore`: the bounds of one answer left something out. */
 export interface MyExport {
   user: Me;
   groups: (Record<string, unknown>)[];
   messages: (Record<string, unknown>)[];
+  pushSubscriptions: PushSubscription[];
+  decisions: MyDecision[];
   /** There is more in the direction of reading. */
   hasMore: boolean;
 }

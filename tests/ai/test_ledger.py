@@ -55,6 +55,17 @@ def ledger(rows: LedgerStore, vault: Vault) -> Ledger:
     return Ledger(rows, vault, secret=b"s" * 32, retention_days=30)
 
 
+async def test_a_person_gets_their_own_decisions_newest_first_without_content(ledger: Ledger) -> None:
+    for number, person in enumerate(("ana", "ben", "ana", "", "ana")):
+        await ledger.record(decided(ledger, user_id=person, seq=number, at=START + timedelta(minutes=number)))
+    found = await ledger.of_person("ana", 9)
+    assert [one.seq for one in found] == [4, 2, 0]
+    assert [one.seq for one in await ledger.of_person("ana", 2)] == [4, 2]
+    assert not any(one.input or one.output for one in found)
+    await ledger.erase_user("ana")
+    assert await ledger.of_person("ana", 9) == []
+
+
 async def test_a_decision_is_found_by_its_id_before_and_after_it_is_written(ledger: Ledger) -> None:
     made = decided(ledger, message_id="c" * 24, arm="canary", parameters={"context_turns": 3})
     await ledger.record(made)

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from chatcore.ai.calls import Served
+from chatcore.ai.ledger.records import Decision
 from chatcore.contract import groups as g
 from chatcore.contract import push as p
 from chatcore.ports import Caller
@@ -212,6 +214,37 @@ async def test_who_signs_out_or_erases_the_account_hears_no_more(house: Notified
     await house.identity.erase(ben)
     assert await house.push_store.of_people(["ben"]) == []
     assert await house.settled(1) == ["sent"]
+
+
+async def test_an_export_of_oneself_names_the_browsers_and_nothing_that_wakes_them(
+    house: Notified, service: PushService
+) -> None:
+    ana, ben = house.people("ana", "ben")
+    mine = await house.wants(ana, Browser("secret-place"), service)
+    await house.wants(ben, Browser("b"), service)
+    exported = await house.identity.export_me(ana)
+    (browser,) = exported.push_subscriptions
+    assert (browser.id, browser.host, browser.created_at) == (mine, "127.0.0.1", house.now)
+    assert not any(word in exported.model_dump_json() for word in ("secret-place", "p256dh", "auth"))
+
+
+async def test_an_export_of_oneself_holds_what_was_decided_about_ones_messages(house: Notified) -> None:
+    ana, ben = house.people("ana", "ben")
+    group = await house.group(ana, ben)
+    for person, action in ((ana, "mask"), (ben, "allow")):
+        served = Served("embedded", "small", True, "r1", 3.0, 5, 1, None)
+        await house.ledger.record(
+            Decision(
+                house.ledger.new_id(), "moderation", served, {"text": "what ana wrote"}, {"flagged": True},
+                group_id=group, message_id="c" * 24, user_id=person.user_id, scores={"hate": 0.9}, action=action,
+            )
+        )  # fmt: skip
+    exported = await house.identity.export_me(ana)
+    (decision,) = exported.decisions
+    assert (decision.feature, decision.action, decision.scores) == ("moderation", "mask", {"hate": 0.9})
+    assert (decision.group_id, decision.message_id, decision.degraded) == (group, "c" * 24, True)
+    assert "what ana wrote" not in exported.model_dump_json()
+    assert not exported.has_more
 
 
 async def test_the_oldest_browsers_go_beyond_twenty(house: Notified, service: PushService) -> None:

@@ -82,6 +82,10 @@ class LedgerStore(Protocol):
         """Newest first, without their sealed content."""
         ...
 
+    async def of_person(self, person: str, limit: int) -> list[StoredDecision]:
+        """Newest first, without their sealed content; `person` is the keyed hash."""
+        ...
+
     async def add_outcomes(self, decision_id: str, outcomes: Mapping[str, Mapping[str, Any]]) -> bool:
         """False where there is no such decision."""
         ...

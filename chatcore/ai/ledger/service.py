@@ -95,6 +95,11 @@ class Ledger:
             until, width = since, width * 4
         return [stored.decision for stored in found]
 
+    async def of_person(self, user_id: str, limit: int) -> list[Decision]:
+        """Newest first, without content."""
+        await self.flush()
+        return [stored.decision for stored in await self._store.of_person(self.person(user_id), limit)]
+
     async def add_outcome(
         self,
         decision_id: str,

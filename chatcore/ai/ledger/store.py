@@ -19,7 +19,7 @@ Document = dict[str, Any]
 INDEXES: Final = (
     Index("ai_decisions", (("at", 1),)),
     Index("ai_decisions", (("groupId", 1), ("at", 1))),
-    Index("ai_decisions", (("person", 1),), partial={"person": {"$gt": ""}}),
+    Index("ai_decisions", (("person", 1), ("at", 1)), partial={"person": {"$gt": ""}}),
     Index("ai_decisions", (("expiresAt", 1),), expire_after_seconds=0),
 )
 OUTCOMES: Final = ("human", "appeal", "exposure")
@@ -74,6 +74,11 @@ class MongoLedgerStore:
         return [_stored(row) async for row in rows]
 
     @translate_errors
+    async def of_person(self, person: str, limit: int) -> list[StoredDecision]:
+        rows = self._rows.find({"person": person}, {"input": 0, "output": 0}).sort([("at", DESCENDING)]).limit(limit)
+        return [_stored(row) async for row in rows]
+
+    @translate_errors
     async def add_outcomes(self, decision_id: str, outcomes: Mapping[str, Mapping[str, Any]]) -> bool:
         if not ObjectId.is_valid(decision_id):
             return False
@@ -111,6 +116,10 @@ class MemoryLedgerStore:
         found = [row for row in self.rows.values() if _matches(row.decision, query)]
         found.sort(key=lambda row: row.decision.at, reverse=True)
         return [replace(row, input=None, output=None) for row in found[: query.limit]]
+
+    async def of_person(self, person: str, limit: int) -> list[StoredDecision]:
+        found = [replace(row, input=None, output=None) for row in self.rows.values() if row.decision.user_id == person]
+        return sorted(found, key=lambda row: row.decision.at, reverse=True)[:limit]
 
     async def add_outcomes(self, decision_id: str, outcomes: Mapping[str, Mapping[str, Any]]) -> bool:
         row = self.rows.get(decision_id)
