@@ -16,7 +16,8 @@ from chatcore.loadtest.people import Cast, gather_people
 from chatcore.loadtest.plan import Plan
 
 CLIENTS, GROUPS = 1_000, 100
-OUTAGE_RATE = 200
+OUTAGE_RATE = 100
+WARMUP_SECONDS = 1.0
 KILLED_AFTER, AWAY, ON_AFTERWARDS = 2.0, 2.0, 4.0
 Say = Callable[[str], None]
 Report = dict[str, Any]
@@ -35,6 +36,7 @@ class TwoProcesses:
         self.gain = row("messages a second, each group at one process", one, None, more=True, each=rate)
         self.mixed = row("deliveries per CPU-second, each group at both processes", one, None, more=True, each=cpu)
         self.mixed_gain = row("messages a second, each group at both processes", one, None, more=True, each=rate)
+        self.unanswered = row(f"messages never answered, {outage}", "messages", 0)
         self.unlogged = row(f"acknowledged messages missing from the log, {outage}", "messages", 0)
         self.unseen = row(f"messages missing from somebody's view without asking, {outage}", "messages", 0)
         self.converged = row(f"in all views after, longest, {outage}", "s", 3)
@@ -55,20 +57,23 @@ class TwoProcesses:
                     with installation.alone() as live:
                         alone = asyncio.run(self._closed(placed(cast, [live.url], mixed=False), pace.seconds))
                     with installation.pair(redis) as pair:
-                        asyncio.run(self._pair(cast, [live.url for live in pair], alone, redis, pace.seconds))
+                        urls = [live.url for live in pair]
+                        asyncio.run(self._pair(cast, urls, alone, pace.seconds))
+                        if repetition == 0:
+                            say("Redis killed under load")
+                            asyncio.run(self._outage(placed(cast, urls, mixed=True), redis))
             finally:
                 redis.kill()
 
-    async def _pair(self, cast: Cast, urls: list[str], alone: Report, redis: Redis, seconds: float) -> None:
+    async def _pair(self, cast: Cast, urls: list[str], alone: Report, seconds: float) -> None:
         for cost, gain, mixed in ((self.sharded, self.gain, False), (self.mixed, self.mixed_gain, True)):
             two = await self._closed(placed(cast, urls, mixed=mixed), seconds)
             for row, part, name in ((cost, "deliveries", "per_server_cpu_second"), (gain, "messages", "per_second")):
                 row.samples.append(two[part][name])
                 row.baseline.append(alone[part][name])
-        await self._outage(placed(cast, urls, mixed=True), redis)
 
     async def _closed(self, cast: Cast, seconds: float) -> Report:
-        plan = Plan("", CLIENTS, GROUPS, mode="closed", seconds=seconds, load_cores=(OTHER_CORE,))
+        plan = self._plan(mode="closed", seconds=seconds)
         async with conducting(plan, cast, secrets.token_hex(3), lambda step, counts: None) as conductor:
             await conductor.connect()
             result = await conductor.perform()
@@ -76,15 +81,20 @@ class TwoProcesses:
             self.sharded.note = f"NOT CLEAN: {result['verdict']}, {result['messages']}"
         return result
 
+    @staticmethod
+    def _plan(**more: Any) -> Plan:
+        return Plan("", CLIENTS, GROUPS, warmup_seconds=WARMUP_SECONDS, load_cores=(OTHER_CORE,), **more)
+
     async def _outage(self, cast: Cast, redis: Redis) -> None:
         """At a steady rate, half of each group at either process, so that half of all deliveries cross over."""
         seconds = KILLED_AFTER + AWAY + ON_AFTERWARDS
-        plan = Plan("", CLIENTS, GROUPS, rate=OUTAGE_RATE, seconds=seconds, load_cores=(OTHER_CORE,))
+        plan = self._plan(rate=OUTAGE_RATE, seconds=seconds)
         async with conducting(plan, cast, secrets.token_hex(3), lambda step, counts: None) as conductor:
             await conductor.connect()
             result, _ = await asyncio.gather(conductor.perform(), _kill_for_a_while(redis, plan.warmup_seconds))
         verdict, messages = result["verdict"], result["messages"]
-        self.unlogged.samples.append(verdict["vanished"] + messages["unanswered"])
+        self.unanswered.samples.append(messages["unanswered"])
+        self.unlogged.samples.append(verdict["vanished"])
         self.unseen.samples.append(verdict["lost"] + messages["cuts"])
         self.converged.samples.append(result["deliveries"]["max"] / 1000)
         self.before.samples.append(result["series"][0]["delivery_p99"])

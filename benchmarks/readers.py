@@ -15,9 +15,11 @@ from chatcore.loadtest.conductor import conducting
 from chatcore.loadtest.people import Cast, gather_people
 from chatcore.loadtest.plan import Plan
 
-READING, SLOW = 50, 200
-MESSAGE_BYTES, RATE, SECONDS = 4_096, 60, 9.0
-"""More than a slow reader may have waiting, which is 1 MiB, and more than the kernel takes for it besides."""
+READING, SLOW = 20, 200
+MESSAGE_BYTES, RATE, SECONDS = 4_096, 100, 10.0
+"""More than what may wait for a slow reader, 256 packets or 1 MiB, and more than the kernel takes for it besides."""
+WARMUP_SECONDS = 1.0
+PAGE_BYTES = 4_096  # of memory, in which the kernel counts what its sockets hold
 CLIENTS, GROUPS, STORM_RATE, STORM_SECONDS = 1_000, 100, 100, 6.0
 LOOK_SECONDS = 0.05
 Say = Callable[[str], None]
@@ -27,6 +29,7 @@ Report = dict[str, Any]
 @dataclass(slots=True)
 class Peak:
     grown_mib: float = 0.0
+    kernel_mib: float = 0.0
 
 
 class Readers:
@@ -41,6 +44,7 @@ class Readers:
         self.one_harm = row("readers cut off, or with a view unlike the log, beside 1 slow reader", "clients", 0)
         self.many = row(f"memory of {SLOW} slow readers beside {talk}: peak, beyond that without", "MiB", None)
         self.each = row(f"the same for each of the {SLOW}", "MiB", 5)
+        self.kernel = row(f"the kernel's socket buffers meanwhile, peak, beside {SLOW}", "MiB", None)
         self.many_harm = row(f"readers cut off, or with a view unlike the log, beside {SLOW}", "clients", 0)
         self.cut = row(f"slow readers that the server cut off, of {SLOW}", "clients", None)
         self.plain_p95 = row("delivered to readers after, p95, no slow reader", "ms", None)
@@ -72,29 +76,32 @@ class Readers:
             return asyncio.run(gather_people(plan, (), secrets.token_hex(3), lambda what, done, total: None))
 
     async def _slow(self, live: Live, cast: Cast) -> None:
-        await self._talk(live, cast, slow=0)  # what the first talk of a server loads and keeps is no reader's
+        await self._talk(live, cast, slow=0, seconds=3)  # what the first talk of a server loads is no reader's
         without, plain = await self._talk(live, cast, slow=0)
         self.plain_p95.samples.append(plain["deliveries"]["p95"])
         for slow, memory, harm, p95 in (
             (1, self.one, self.one_harm, self.one_p95),
             (SLOW, self.many, self.many_harm, self.many_p95),
         ):
-            grown, result = await self._talk(live, cast, slow=slow)
-            memory.samples.append(grown - without)
+            peak, result = await self._talk(live, cast, slow=slow)
+            memory.samples.append(peak.grown_mib - without.grown_mib)
             harm.samples.append(_harmed(result))
             p95.samples.append(result["deliveries"]["p95"])
             if not result["verdict"]["clean"]:
                 harm.note = f"NOT CLEAN: {result['verdict']}"
+        self.kernel.samples.append(peak.kernel_mib)
         self.each.samples.append(self.many.samples[-1] / SLOW)
         self.cut.samples.append(result["slow_readers"]["cut_by_server"])
 
-    async def _talk(self, live: Live, cast: Cast, *, slow: int) -> tuple[float, Report]:
+    @staticmethod
+    async def _talk(live: Live, cast: Cast, *, slow: int, seconds: float = SECONDS) -> tuple[Peak, Report]:
         plan = Plan(
             live.url,
             READING + slow,
             1,
             rate=RATE,
-            seconds=SECONDS,
+            seconds=seconds,
+            warmup_seconds=WARMUP_SECONDS,
             message_bytes=MESSAGE_BYTES,
             slow_readers=slow,
             load_cores=(OTHER_CORE,),
@@ -104,7 +111,7 @@ class Readers:
             await conductor.connect()
             with watching(live) as peak:
                 result = await conductor.perform()
-        return peak.grown_mib, result
+        return peak, result
 
     async def _storm(self, live: Live, cast: Cast) -> None:
         plan = Plan(
@@ -130,11 +137,13 @@ def _harmed(result: Report) -> int:
 @contextmanager
 def watching(live: Live) -> Iterator[Peak]:
     """The server's memory beyond that at the begin, looked at again and again on a thread."""
-    peak, done, at_rest = Peak(), threading.Event(), live.rss_mib()
+    peak, done = Peak(), threading.Event()
+    at_rest, kernel_at_rest = live.rss_mib(), kernel_mib()
 
     def look() -> None:
         while not done.wait(LOOK_SECONDS):
             peak.grown_mib = max(peak.grown_mib, live.rss_mib() - at_rest)
+            peak.kernel_mib = max(peak.kernel_mib, kernel_mib() - kernel_at_rest)
 
     looker = threading.Thread(target=look)
     looker.start()
@@ -143,3 +152,10 @@ def watching(live: Live) -> Iterator[Peak]:
     finally:
         done.set()
         looker.join()
+
+
+def kernel_mib() -> float:
+    """What TCP holds in the kernel, of the whole machine."""
+    told = Path("/proc/net/sockstat").read_text("ascii")
+    (line,) = (line for line in told.splitlines() if line.startswith("TCP:"))
+    return int(line.split()[-1]) * PAGE_BYTES / 1024**2
