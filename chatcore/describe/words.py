@@ -50,6 +50,8 @@ FIELDS: dict[str, str] = {
     "query": "The beginning of the name; empty: all.",
     "reactions": "How many people reacted with each emoji.",
     "readSeq": "Everything up to this log position is read. Missing where the person keeps that private.",
+    "pushSubscriptions": "Browsers that are told of messages: their push service, not their address.",
+    "reviewed": "A person looked at it and decided.",
     "replayOf": "The decision that was made again.",
     "replyTo": "The `_id` of the message that this one answers.",
     "resyncRequired": "The past before these events is gone or hidden: load the history anew.",

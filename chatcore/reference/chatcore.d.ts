@@ -1061,6 +1061,7 @@ export interface MyDecision {
   model: string;
   /** Not the provider answered but the small models that ship with the server, or rules. */
   degraded: boolean;
+  /** A person looked at it and decided. */
   reviewed: boolean;
   /** Its author asked people to look at it again. */
   appealed: boolean;
@@ -1071,6 +1072,7 @@ export interface MyExport {
   user: Me;
   groups: (Record<string, unknown>)[];
   messages: (Record<string, unknown>)[];
+  /** Browsers that are told of messages: their push service, not their address. */
   pushSubscriptions: PushSubscription[];
   decisions: MyDecision[];
   /** There is more in the direction of reading. */
