@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -78,6 +79,8 @@ class Later:
         self._unchecked: deque[Waiting] = deque(maxlen=MAX_UNCHECKED)
         self._news = asyncio.Event()
         self._collecting = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._on_this_machine = False
         self._busy = 0
         self.dropped = 0
 
@@ -144,16 +147,25 @@ class Later:
         they are left in peace."""
         if not self._judge.first.ready:
             await self._guard(self._judge.first.prepare())
-        started = time.monotonic()
-        said = await self._ask(batch)
-        took = time.monotonic() - started
+        said, took = await self._ask_in_turn(batch)
         async with asyncio.TaskGroup() as deciding:
             for at, each in enumerate(batch):
                 if at and at % DECIDED_AT_ONCE == 0:
                     await asyncio.sleep(0)
                 deciding.create_task(self._guard(self._decide(each, said.get(at))))
-        if any(each.served is not None and each.served.provider == "embedded" for each in said.values()):
+        if self._on_this_machine and said:
             await asyncio.sleep(min(took, LONGEST_REST_SECONDS))
+
+    async def _ask_in_turn(self, batch: Sequence[Waiting]) -> tuple[dict[int, Said], float]:
+        """With the seconds it took. Models on this machine answer one call after the other anyway: two at a time would
+        both take twice as long, and meet their deadlines where cores are short."""
+        async with self._asking if self._on_this_machine else nullcontext():
+            started = time.monotonic()
+            said = await self._ask(batch)
+            took = time.monotonic() - started
+        if served := [each.served.provider for each in said.values() if each.served is not None]:
+            self._on_this_machine = "embedded" in served
+        return said, took
 
     async def _ask(self, batch: Sequence[Waiting]) -> dict[int, Said]:
         """By place in the batch; without those that are decided, or that no model may read."""

@@ -3,7 +3,7 @@
 import asyncio
 
 from chatcore.contract import groups as g
-from chatcore.moderation.later import BATCH, Later
+from chatcore.moderation.later import BATCH, WORKERS, Later
 from chatcore.ports import Caller
 from tests.ai.fake_provider import Asked, FakeProvider
 from tests.moderation.conftest import Houses, Watched
@@ -94,3 +94,32 @@ def _breaks_on(later: Later, text: str) -> list[str]:
 
     later._judge.judge = breaking  # type: ignore[method-assign, assignment]
     return met
+
+
+async def test_models_on_this_machine_answer_one_call_at_a_time(houses: Houses, fake: FakeProvider) -> None:
+    house = await houses(embedded=True)
+    ada, bob = house.people("ada", "bob")
+    group = await house.group(ada, bob)
+    await house.sends(ada, group, "good morning")
+    await house.decided()
+    fake.mode = "timeout"
+    await send_at_once(house, ada, group, *(f"line {number}" for number in range(2 * BATCH)))
+    async with asyncio.timeout(5):
+        while house.moderation.later._busy < 2 * BATCH or not fake.hanging:
+            await asyncio.sleep(0.01)
+    assert fake.hanging == 1
+    fake.mode = "good"
+
+
+async def test_a_provider_is_asked_by_both_workers_at_once(houses: Houses, fake: FakeProvider) -> None:
+    house = await houses()
+    ada, bob = house.people("ada", "bob")
+    group = await house.group(ada, bob)
+    await house.sends(ada, group, "good morning")
+    await house.decided()
+    fake.mode = "timeout"
+    await send_at_once(house, ada, group, *(f"line {number}" for number in range(2 * BATCH)))
+    async with asyncio.timeout(5):
+        while fake.hanging < WORKERS:
+            await asyncio.sleep(0.01)
+    fake.mode = "good"
