@@ -169,3 +169,36 @@ async def test_who_signs_in_by_a_name_that_must_not_be_shown_goes_by_a_number(ai
     members = (await ada.get(f"/groups/{group}/members"))["members"]
     assert f"User {guest.user_id[-4:]}" in [member["user"]["name"] for member in members]
     assert not any("nigger" in member["user"]["name"].lower() for member in members)
+
+
+async def test_a_group_refuses_more_by_its_own_limits_and_never_less(own_models: ServerInThread) -> None:
+    text = "shut up idiot"
+    await ready(own_models)
+    async with people_of(own_models.url) as people:
+        ada, bob = await people.connected("ada", "bob")
+        rough, gentle = await ada.creates_group(bob), await ada.creates_group(bob)
+        refused = await bob.rest("PATCH", f"/groups/{gentle}", {"settings": {"moderation": "strict"}})
+        assert refused.code == "access_denied"
+        await ada.patch(f"/groups/{rough}", {"settings": {"moderationLimits": {"harassment": {"block": 1.0}}}})
+        limits = {"harassment": {"block": 0.2}}
+        await ada.patch(f"/groups/{gentle}", {"settings": {"moderation": "strict", "moderationLimits": limits}})
+        await bob.sends(rough, text)
+        told = await bob.socket.refusal("send_message", groupId=gentle, content=text)
+        assert (told["code"], told["category"], told["appealable"]) == ("message_rejected", "harassment", True)
+        assert (await bob.socket.refusal("send_message", groupId=rough, content=INSULT))["code"] == "message_rejected"
+        assert [message["content"] for message in await ada.reads(gentle) if message["type"] == "text"] == []
+
+
+async def test_severe_words_are_covered_for_everybody_until_an_appeal_is_upheld(
+    ai_server: ServerInThread, ai_people: People
+) -> None:
+    ada, bob = await ai_people.connected("ada", "bob")
+    rita = await reviewer(ai_server, ai_people)
+    group = await ada.creates_group(bob)
+    await ada.sends(group, "he called me a nigger")
+    seen = await bob.receives("new_message", groupId=group, type="text")
+    assert (seen["content"], seen["moderation"]["action"]) == ("he called me a ••••••", "mask")
+    appeal = await ada.post("/appeals", {"decisionId": seen["moderation"]["decisionId"], "reason": "I report it"})
+    await rita.post(f"/admin/appeals/{appeal['_id']}/resolve", {"outcome": "upheld"})
+    back = await bob.receives("message_updated", groupId=group)
+    assert (back["message"]["content"], back["messageSeq"]) == ("he called me a nigger", seen["seq"])
