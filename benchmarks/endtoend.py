@@ -16,6 +16,8 @@ from chatcore.loadtest.people import Cast, gather_people
 from chatcore.loadtest.plan import Plan
 
 CLIENTS, GROUPS = 1_000, 100
+LOADED_SECONDS = 8.0  # the libraries that the first message makes load in the background, and the first vectors
+SETTLED_SECONDS = 2.0
 Say = Callable[[str], None]
 
 
@@ -45,7 +47,10 @@ class EndToEnd:
         self.reconnects = row("connects, groups loaded already", "/s", None, more=True)
         self.connect_cpu = row("server's CPU for a connect, server just started", "ms", None)
         self.connect_database_cpu = row("database's CPU for a connect, server just started", "ms", None)
-        self.per_connection = row("memory a connection", "KiB", 25)
+        self.per_connection = row("memory a connection, over that when ready", "KiB", 25)
+        self.loaded_per_connection = row(
+            "memory a connection, over that after the first client and its first messages", "KiB", 25
+        )
         self.full = row("memory with 1,000 clients", "MiB", 250)
         self.ready = row("memory when ready", "MiB", None)
         self._unclean: list[str] = []
@@ -60,6 +65,23 @@ class EndToEnd:
             say(f"end to end, {repetition + 1} of {pace.repetitions}")
             with serving(home) as live:
                 asyncio.run(self._repeat(live, cast, pace.seconds))
+            with serving(home) as live:
+                asyncio.run(self._measure_connections_alone(live, cast))
+
+    async def _measure_connections_alone(self, live: Live, cast: Cast) -> None:
+        """What is loaded once, with the first client and the first messages, is no part of any connection."""
+        first = Cast(cast.people[:1], cast.owners[:1])
+        plan = Plan(live.url, 1, 1, rate=2, seconds=2, load_cores=(OTHER_CORE,))
+        async with conducting(plan, first, secrets.token_hex(3), lambda step, counts: None) as alone:
+            await alone.connect()
+            await alone.perform()
+            await asyncio.sleep(LOADED_SECONDS)
+            before = live.rss_mib()
+            everybody = Plan(live.url, CLIENTS, GROUPS, load_cores=(OTHER_CORE,))
+            async with conducting(everybody, cast, secrets.token_hex(3), lambda step, counts: None) as conductor:
+                await conductor.connect()
+                await asyncio.sleep(SETTLED_SECONDS)
+                self.loaded_per_connection.samples.append((live.rss_mib() - before) * 1024 / CLIENTS)
 
     async def _repeat(self, live: Live, cast: Cast, seconds: float) -> None:
         ready = live.rss_mib()
@@ -89,7 +111,7 @@ class EndToEnd:
             if ready_mib is not None:
                 self.connect_cpu.samples.append(connects["usage"]["server"]["cpu_seconds"] / CLIENTS * 1000)
                 self.connect_database_cpu.samples.append(connects["usage"]["database"]["cpu_seconds"] / CLIENTS * 1000)
-                await asyncio.sleep(2)
+                await asyncio.sleep(SETTLED_SECONDS)
                 self.full.samples.append(live.rss_mib())
                 self.per_connection.samples.append((live.rss_mib() - ready_mib) * 1024 / CLIENTS)
             result = await conductor.perform()
