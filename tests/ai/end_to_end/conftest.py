@@ -11,7 +11,7 @@ import pytest
 
 from tests.ai.fake_provider import KEY, FakeProvider, fake_provider
 from tests.servers import ServerInThread, people_of
-from tests.talking import People
+from tests.talking import People, eventually
 
 READY_SECONDS = 60
 
@@ -76,10 +76,11 @@ def ai_server(request: pytest.FixtureRequest) -> ServerInThread:
 
 
 async def ready(server: ServerInThread) -> None:
-    """Once its own models serve; the chat has been up before them."""
+    """Once its own models serve and the first tier of moderation is loaded; the chat has been up before them."""
     embedded = server.chat.core.ai.embedded
     assert embedded is not None
     assert await server.inside(embedded.wait_ready(READY_SECONDS))
+    await eventually(lambda: server.chat.core.moderation.first.ready)
 
 
 @pytest.fixture
