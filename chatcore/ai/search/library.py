@@ -8,11 +8,12 @@ edited or deleted messages, and it is never behind the log position it was asked
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chatcore.ai.search.keywords import KeywordIndex
 from chatcore.ai.search.lane import Lane
@@ -221,7 +222,7 @@ class Library:
 
     def _open(self, lines: Sequence[LogLine], keys: Mapping[int, GroupKey]) -> Opened:
         """What a key that is gone or a broken seal hides is left out."""
-        opened = Opened()
+        opened, with_vector, numbers = Opened(), [], []
         for line in lines:
             assert line.sealed is not None
             key = keys.get(line.sealed.kv)
@@ -229,15 +230,20 @@ class Library:
                 continue
             try:
                 text = key.open(line.place, line.sealed).decode()
-                vector = _vector_of(line, line.vector, keys) if line.has_vector(self.space) else None
+                vector = _numbers_of(line, line.vector, keys) if line.has_vector(self.space) else None
             except SealBroken:
                 continue
             opened.messages.append((line.seq, line.id))
             opened.texts.append(text)
             if vector is not None:
-                opened.vectors.append(Embedded(line.id, line.seq, vector))
+                with_vector.append(line)
+                numbers.append(vector)
             elif self.space.model:  # without a model there is none to wait for
                 opened.bare[line.seq] = line.id
+        opened.vectors = [
+            Embedded(line.id, line.seq, vector)
+            for line, vector in zip(with_vector, _of_length_one(numbers), strict=True)
+        ]
         return opened
 
     async def _make_room(self, keep: str) -> None:
@@ -271,15 +277,25 @@ def _put(shelf: Shelf, opened: Opened, gone: Sequence[int]) -> None:
     shelf.bare.update(opened.bare)
 
 
-def _vector_of(line: LogLine, stored: StoredVector | None, keys: Mapping[int, GroupKey]) -> Vector | None:
-    """Single precision and of length 1 again."""
+def _numbers_of(
+    line: LogLine, stored: StoredVector | None, keys: Mapping[int, GroupKey]
+) -> NDArray[np.floating] | None:
+    """As they are kept. Raises SealBroken."""
     if stored is None:
         return None
     if stored.clear is not None:
         return np.frombuffer(stored.clear, "<f4")
     assert stored.sealed is not None
     key = keys.get(stored.sealed.kv)
-    if key is None:
-        return None
-    vector = np.frombuffer(key.open(line.vector_place, stored.sealed), "<f2").astype(np.float32)
-    return vector / max(float(np.linalg.norm(vector)), 1e-9)
+    return np.frombuffer(key.open(line.vector_place, stored.sealed), "<f2") if key is not None else None
+
+
+def _of_length_one(numbers: Sequence[NDArray[np.floating]]) -> Iterable[Vector]:
+    """In single precision. Of one model all are of one length, and so they are worked on together."""
+    if len({len(vector) for vector in numbers}) > 1:
+        return [one for vector in numbers for one in _of_length_one([vector])]
+    if not numbers:
+        return []
+    vectors = np.stack(numbers).astype(np.float32)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-9))
+    return vectors
