@@ -16,7 +16,7 @@ from chatcore.loadtest.people import Cast, gather_people
 from chatcore.loadtest.plan import Plan
 
 READING, SLOW = 20, 200
-MESSAGE_BYTES, RATE, SECONDS = 4_096, 100, 10.0
+MESSAGE_BYTES, RATE, SECONDS = 4_096, 60, 9.0
 """More than what may wait for a slow reader, 256 packets or 1 MiB, and more than the kernel takes for it besides."""
 WARMUP_SECONDS = 1.0
 PAGE_BYTES = 4_096  # of memory, in which the kernel counts what its sockets hold
