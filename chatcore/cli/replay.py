@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,18 +16,28 @@ from rich.table import Table
 
 from chatcore import logs
 from chatcore.ai.ledger.records import Query
-from chatcore.ai.replay import Divergence, Summary, summarize
+from chatcore.ai.replay import NO_PROMPT, UNREADABLE, Divergence, Summary, summarize
 from chatcore.app import Core, open_core
 from chatcore.cli.sign_in import stop
 from chatcore.embedded.home import EmbeddedRefused, find_running_database
 from chatcore.embedded.models import EmbeddedModels, SharedModels
 from chatcore.embedded.supervisor import ProcessFailed
-from chatcore.errors import ChatError
+from chatcore.errors import CapabilityUnavailable, ChatError, Conflict, Invalid, NotFound, Unavailable, catalogue
 from chatcore.settings import BadSettings, Settings, load_settings
 from chatcore.vault.envelope import SealBroken
 
 READY_SECONDS: Final = 60.0
 SHOWN: Final = 20
+WHY: Final = {
+    UNREADABLE: "the text is kept nowhere any more: deleted, erased with its author, or older than the ledger keeps it",
+    NO_PROMPT: "they rest on no prompt, such as a search; only what a prompt answered can be asked again",
+    Conflict.code: "the message was edited since, and the edit has a decision of its own: nothing to do",
+    NotFound.code: "the prompt version or the group is not in this database any more; ask with --prompt VERSION, "
+    "and `prompts list` shows those there are",
+    Invalid.code: "this release cannot use that prompt version; name another with --prompt",
+    Unavailable.code: "the database or a model did not answer; look at `doctor`, then replay again",
+    CapabilityUnavailable.code: "no model may or can answer here; look at AI and the provider in the settings",
+}
 UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 console = Console(highlight=False)
 
@@ -107,6 +118,14 @@ def _show(found: list[Divergence], summary: Summary) -> None:
         f" {summary.identical} identical, {summary.actions_changed} with another action,"
         f" words apart {summary.mean_words:.2f} on average, scores at most {summary.largest_score:.3f}."
     )
+    for line in _why(found):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _why(found: list[Divergence]) -> list[str]:
+    """A line for each reason, the most frequent first: what it means, and what to do."""
+    counts = Counter(one.error for one in found if one.error)
+    return [f"{count} x {code}: {WHY.get(code) or catalogue()[code].title}" for code, count in counts.most_common()]
 
 
 def _score(one: Divergence) -> str:

@@ -23,6 +23,7 @@ from chatcore.web.libraries import are_installed
 
 CANNOT_START = (EmbeddedRefused, ProcessFailed, ChatError, IndexDiffers, SealBroken, OSError, ValueError)
 STOPPING = "stopping: telling clients, finishing commits (again to stop at once)"
+PIPE_COLUMNS = 400  # beyond any line of ours
 
 
 def serve(settings: Settings) -> int:
@@ -46,7 +47,7 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop_or_leave, stop, number)
     async with open_chat(settings) as chat:
-        _banner(Console(highlight=False), settings, chat.url)
+        _banner(settings, chat.url)
         await stop.wait()
         print(STOPPING, flush=True)
 
@@ -62,7 +63,7 @@ async def _serve_many(settings: Settings, stop: asyncio.Event) -> None:
         between = "over a broker" if with_broker else "over the database alone: within 2 s; set REDIS_URL for at once"
         workers = f"{settings.workers}, which hear of each other {between}"
         notice = "websocket only, or a balancer that keeps a client at its worker"
-        _banner(Console(highlight=False), settings, url, [("workers", workers), ("", notice)])
+        _banner(settings, url, [("workers", workers), ("", notice)])
 
     async def told() -> None:
         await stop.wait()
@@ -86,8 +87,11 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _banner(console: Console, settings: Settings, url: str, more: Sequence[tuple[str, str]] = ()) -> None:
-    """Address, what is embedded and its limits, and how to get in."""
+def _banner(settings: Settings, url: str, more: Sequence[tuple[str, str]] = ()) -> None:
+    """Address, what is embedded and its limits, and how to get in. In a file or a pipe no line is broken."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPE_COLUMNS)
     console.print(f"\n[bold]chatcore {__version__}[/] on [bold cyan]{url}[/]  ({settings.chatcore_env})")
     table = Table.grid(padding=(0, 2))
     for name, text in [*_facts(settings, url), *more]:
