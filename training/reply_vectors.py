@@ -4,7 +4,7 @@ import numpy as np
 
 from chatcore.models.embedding import Embedder
 from chatcore.models.files import DATA
-from chatcore.models.replies import ReplyBank, bank_languages
+from chatcore.models.replies import ReplyBank, bank_languages, edges_of
 from training.manifest import record
 
 
@@ -16,6 +16,7 @@ def main() -> None:
             DATA / f"replies.{language}.npz",
             triggers=embedder.embed(bank.triggers).astype(np.float16),
             replies=embedder.embed(bank.replies).astype(np.float16),
+            openings=embedder.embed([edges_of(reply)[0] for reply in bank.replies]).astype(np.float16),
         )
         record(f"replies.{language}.toml", source="written for this project", licence="MIT")
         record(f"replies.{language}.npz", source="python -m training.reply_vectors", licence="MIT")

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from chatcore.models.embedding import Embedder, Vectors
 from chatcore.models.files import DATA, require_file
-from chatcore.models.shapes import RankingWeights, Reply, ReplyParameters, SmartReplies, SmartRepliesInput
+from chatcore.models.manner import manners_apart, manners_of
+from chatcore.models.shapes import RankingWeights, Reply, SmartReplies, SmartRepliesInput
 from chatcore.models.words import WordWeights, overlaps, sentences_of, words_of
 
 TEMPLATE_SCORE = 0.0
@@ -20,6 +21,11 @@ NEAREST = 10
 TOO_ALIKE = 0.9  # cosine of two replies that say the same
 ANY_INTENT = "any"
 NEVER_COMPLETED = frozenset({"crisis"})
+GRAVE = {"crisis": 0.5, "condolence": 0.7}  # the likeness from which one may answer so; "Grandma is ill" has .67
+SURE, SUSPECTED = (
+    0.5,
+    0.3,
+)  # likeness: fit for small talk although something grave is near; so near that it may be meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +70,23 @@ def bank_languages() -> list[str]:
     return sorted(path.name.split(".")[1] for path in DATA.glob("replies.*.toml"))
 
 
-def rank(weights: RankingWeights, last_turn: Vectors, context: Vectors, words: Vectors, common: Vectors) -> Vectors:
+@dataclass(frozen=True, slots=True)
+class Likenesses:
+    """Of candidates to a conversation, all of one shape; `common` and `apart` (in manner) speak against a candidate."""
+
+    last_turn: Vectors
+    last_sentence: Vectors
+    context: Vectors
+    words: Vectors
+    common: Vectors
+    apart: Vectors
+
+
+def rank(weights: RankingWeights, found: Likenesses) -> Vectors:
     """Likenesses of candidates to a conversation, weighted; the intent's share is added by Replies."""
-    near = weights.last_turn * last_turn + weights.context * context + weights.words * words
-    return np.asarray(near - weights.common * common, np.float32)
+    near = weights.last_turn * found.last_turn + weights.last_sentence * found.last_sentence
+    near = near + weights.context * found.context + weights.words * found.words
+    return np.asarray(near - weights.common * found.common - weights.manner * found.apart, np.float32)
 
 
 def commonness(candidates: Vectors, turns: Vectors) -> Vectors:
@@ -80,22 +99,24 @@ def commonness(candidates: Vectors, turns: Vectors) -> Vectors:
 class Replies:
     """Ranks one bank with vectors that were made beforehand (`python -m training.reply_vectors`)."""
 
-    def __init__(self, bank: ReplyBank, triggers: Vectors, replies: Vectors):
-        if (len(bank.triggers), len(bank.replies)) != (len(triggers), len(replies)):
+    def __init__(self, bank: ReplyBank, triggers: Vectors, replies: Vectors, openings: Vectors):
+        if (len(bank.triggers), len(bank.replies), len(bank.replies)) != (len(triggers), len(replies), len(openings)):
             raise ValueError("the vectors belong to another reply bank; run `python -m training.reply_vectors`")
-        self._bank, self._triggers, self._replies = bank, triggers, replies
+        self._bank, self._triggers, self._replies, self._openings = bank, triggers, replies, openings
         self._texts = bank.replies
         self._intent_of_trigger = _owners(len(intent.triggers) for intent in bank.intents)
         self._intent_of_reply = _owners(len(intent.replies) for intent in bank.intents)
         self._weights = WordWeights(bank.triggers + self._texts)
         self._words = [self._weights.vector(text) for text in self._texts]
         self._common = commonness(replies, triggers)
+        self._manners = manners_of(self._texts)
+        self._least = np.array([GRAVE.get(intent.name, -1.0) for intent in bank.intents], np.float32)
 
     @classmethod
     def load(cls, language: str = "en") -> "Replies":
         bank = ReplyBank.read(require_file(f"replies.{language}.toml"))
         with np.load(require_file(f"replies.{language}.npz")) as stored:
-            return cls(bank, stored["triggers"].astype(np.float32), stored["replies"].astype(np.float32))
+            return cls(bank, *(stored[part].astype(np.float32) for part in ("triggers", "replies", "openings")))
 
     def suggest(self, asked: SmartRepliesInput, embedder: Embedder) -> SmartReplies:
         """At most `limit` replies that differ; templates of the last turn's kind when no intent is near enough."""
@@ -105,10 +126,13 @@ class Replies:
         last = embedder.embed_one(turns[-1])[0]
         near = self._intent_likeness(last)
         best = float(near.max())
-        if best < asked.parameters.cosine_floor:
+        if best < asked.parameters.cosine_floor or self._perhaps_grave(near):
             return self._templates(turns[-1], asked.limit)
-        scores = self._score(turns, last, near, asked.parameters, embedder)
-        order = np.argsort(-scores, kind="stable")[: asked.parameters.candidate_limit]
+        own = [turn.text for turn in asked.messages if turn.own and turn.text.strip()]
+        found = self._likenesses(turns, own, last, asked.parameters.context_turns, embedder)
+        scores = self._score(near, found, asked.parameters.ranking_weights)
+        fit = np.flatnonzero(np.isfinite(scores))
+        order = fit[np.argsort(-scores[fit], kind="stable")][: asked.parameters.candidate_limit]
         said = {" ".join(words_of(turn)) for turn in turns}
         chosen = self._different([int(place) for place in order], said, asked.limit)
         replies = [self._reply(place, float(scores[place])) for place in chosen]
@@ -120,16 +144,30 @@ class Replies:
         np.maximum.at(near, self._intent_of_trigger, self._triggers @ last)
         return near
 
-    def _score(
-        self, turns: Sequence[str], last: Vectors, near: Vectors, parameters: ReplyParameters, embedder: Embedder
-    ) -> Vectors:
-        weights = parameters.ranking_weights
-        earlier = turns[-parameters.context_turns :]
-        context = context_of(np.stack([*embedder.embed(earlier[:-1]), last]))
-        words = np.array(overlaps(self._weights.vector(turns[-1]), self._words), np.float32)
-        own = rank(weights, self._replies @ last, self._replies @ context, words, self._common)
-        total = weights.intent + weights.last_turn + weights.context + weights.words
-        return np.asarray((weights.intent * near[self._intent_of_reply] + own) / max(total, 1e-9), np.float32)
+    def _perhaps_grave(self, near: Vectors) -> bool:
+        """Near to death or despair, not surely that and not surely anything else: neither condolences nor small talk
+        would do."""
+        doubtful = (near >= SUSPECTED) & (near < self._least)
+        return bool(doubtful.any() and (near.max() < SURE or doubtful[near.argmax()]))
+
+    def _likenesses(
+        self, turns: Sequence[str], own: Sequence[str], last: Vectors, context_turns: int, embedder: Embedder
+    ) -> Likenesses:
+        context = context_of(np.stack([*embedder.embed(turns[-context_turns:-1]), last]))
+        return Likenesses(
+            last_turn=self._replies @ last,
+            last_sentence=self._openings @ embedder.embed_one(edges_of(turns[-1])[1])[0],
+            context=self._replies @ context,
+            words=np.array(overlaps(self._weights.vector(turns[-1]), self._words), np.float32),
+            common=self._common,
+            apart=manners_apart(manners_of(own), self._manners),
+        )
+
+    def _score(self, near: Vectors, found: Likenesses, weights: RankingWeights) -> Vectors:
+        total = weights.intent + weights.last_turn + weights.last_sentence + weights.context + weights.words
+        ranked = weights.intent * near[self._intent_of_reply] + rank(weights, found)
+        amiss = (near < self._least)[self._intent_of_reply]
+        return np.where(amiss, -np.inf, ranked / max(total, 1e-9)).astype(np.float32)
 
     def _different(self, order: Sequence[int], said: set[str], limit: int) -> list[int]:
         """The best ones, without echoes of what was just said and without two that say the same."""
@@ -193,6 +231,16 @@ def _wants(sentence: str) -> str | None:
     if said.endswith(("?", "？")) or (unmarked and _QUESTION.match(said)):  # noqa: RUF001
         return "question"
     return "offer" if _OFFER.match(said) and not _REFUSAL.search(said) else None
+
+
+def edges_of(turn: str) -> tuple[str, str]:
+    """The first and the last sentence: an answer begins with what was said last.
+
+    >>> edges_of("Me too. I saw it twice! Did you?")
+    ('Me too.', 'Did you?')
+    """
+    sentences = sentences_of(turn) or [turn.strip()]
+    return sentences[0], sentences[-1]
 
 
 def context_of(turns: Vectors) -> Vectors:

@@ -66,9 +66,15 @@ def test_a_reply_bank_is_rich_and_clean(language: str) -> None:
 
 def test_vectors_of_another_bank_are_refused() -> None:
     bank = ReplyBank.read(DATA / "replies.en.toml")
-    vectors = Replies.load()._replies
-    with pytest.raises(ValueError, match="another reply bank"):
-        Replies(bank, vectors, vectors[:-1])
+    known = Replies.load()
+    triggers, replies = known._triggers, known._replies
+    for wrong in (
+        (triggers[:-1], replies, replies),
+        (triggers, replies[:-1], replies),
+        (triggers, replies, replies[:-1]),
+    ):
+        with pytest.raises(ValueError, match="another reply bank"):
+            Replies(bank, *wrong)
 
 
 def test_the_command_checks_every_file() -> None:
