@@ -134,7 +134,6 @@ def _thinking(base: Base, groups: GroupParts, messages: MessageParts, ai: Ai) ->
         conversations=conversations,
         prompted=prompted,
         ledger=ai.ledger,
-        missed=missed,
     )
     flows = compose_flows(
         conversations=conversations,
