@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +13,7 @@ from aiohttp import web
 from chatcore.ai.provider.failures import RungFailed
 from chatcore.ai.provider.wire import MAX_ANSWER_BYTES, Wire
 from tests.ai.fake_provider import KEY, FakeProvider, Mode
+from tests.servers import ROOT
 
 TALK = [{"role": "user", "content": "<input>{}</input>"}]
 DEADLINE_SECONDS = 1.5
@@ -135,3 +138,13 @@ async def test_a_model_on_this_machine_is_not_asked_through_a_proxy(
     wire = Wire(fake.url, KEY, on_this_machine=True)
     assert (await wire.list_models()).body["object"] == "list"
     await wire.close()
+
+
+def test_without_a_provider_the_sdk_is_never_loaded() -> None:
+    program = (
+        "import sys; from chatcore.ai.provider.models import Wire; "
+        "Wire('http://127.0.0.1:9/v1', '', on_this_machine=True); "
+        "print(sorted({'openai', 'httpx'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr

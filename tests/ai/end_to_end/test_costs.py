@@ -41,7 +41,7 @@ pymongo.monitoring.register(COUNTED)
 
 def calls(server: ServerInThread) -> float:
     value = server.chat.core.metrics.registry.get_sample_value(
-        "chatcore_ai_calls_total", {"feature": "moderation", "outcome": "embedded"}
+        "chatcore_ai_calls_total", {"task": "moderation", "outcome": "embedded"}
     )
     return value or 0.0
 
@@ -69,6 +69,6 @@ async def test_a_burst_of_messages_shares_its_calls_and_its_writes(own_models: S
     rows = [row for write in COUNTED.writes for row in write if str(row.get("groupId")) in groups]
     assert len(rows) == MESSAGES
     assert {row["served"]["provider"] for row in rows} == {"embedded"}, "a model has read every one of them"
-    assert calls(own_models) - before <= MESSAGES / 3
+    assert 1 <= calls(own_models) - before <= MESSAGES / 3
     assert set(COUNTED.seen) == {"insert ai_decisions"}, "nothing is read, and nothing is updated"
     assert COUNTED.seen["insert ai_decisions"] <= MESSAGES / 3
