@@ -20,17 +20,17 @@ from pipelines.console import (
     days_ago,
     err,
     out,
-    plan_of,
     send_alert,
     with_store,
 )
 from pipelines.examination import examine, examine_cluster
 from pipelines.forms import FORMS
 from pipelines.keeping import collect
+from pipelines.live_specs import LiveSpecs
 from pipelines.progress import say_result
 from pipelines.runner import Runner
-from pipelines.schedule import AT_ONCE, LEASE, Service, trigger_of
-from pipelines.specs import JOBS, BadSpec, Planned, SpecFile, find_specs, read_spec
+from pipelines.schedule import AT_ONCE, LEASE, Service
+from pipelines.specs import JOBS, BadSpec, find_specs, read_spec
 
 
 @app.command()
@@ -42,20 +42,22 @@ def serve(
         float, typer.Option("--lease", min=1, help="seconds after which the runs of a dead service are taken over")
     ] = LEASE.total_seconds(),
 ) -> None:
-    """Run jobs when they are due; several services share the work by claims."""
-    plans = _scheduled(jobs)
+    """Run jobs when they are due; several services share the work by claims. Specs that change are read anew."""
+    live = LiveSpecs(jobs, say_trouble)
 
     async def work(store: RunStore) -> list[RunRecord]:
         cancel_on_signals()
 
         async def tell(record: RunRecord) -> None:
             say_result(out, record)
-            await send_alert(plans[record.job][0].job, record, store)
+            await send_alert(live.job(record.job), record, store)
 
         runner = Runner(settings().chatcore_runs, store)
         lease = timedelta(seconds=lease_seconds)
-        service = Service(store, runner, plans, lease=lease, at_once=at_once, tell=tell, trouble=say_trouble)
-        out.print(f"watching {len(plans)} jobs as {service.owner}", highlight=False)
+        service = Service(
+            store, runner, live.plans, lease=lease, at_once=at_once, tell=tell, trouble=say_trouble, renew=live.renew
+        )
+        out.print(f"watching {len(live.plans)} jobs as {service.owner}", highlight=False)
         if once:
             return await service.look(datetime.now(UTC))
         await service.serve()
@@ -64,19 +66,6 @@ def serve(
     records = with_store(work)
     codes = {record.exit_code for record in records} | {0}
     raise typer.Exit(next(code for code in WORST_FIRST if code in codes))
-
-
-def _scheduled(jobs: Path) -> dict[str, tuple[SpecFile, list[Planned]]]:
-    """Checked as a whole before anything runs. Raises BadSpec."""
-    plans = {}
-    for path in find_specs(jobs):
-        spec = read_spec(path)
-        if spec.job.schedule is not None:
-            trigger_of(spec)
-            plans[spec.job.name] = (spec, plan_of(path, []))
-    if not plans:
-        raise BadSpec([f"no job in {jobs} has a schedule"])
-    return plans
 
 
 def say_trouble(what: str) -> None:

@@ -25,9 +25,11 @@ LEASE = timedelta(seconds=60)
 LOOK_SECONDS = 15.0
 GRACE = timedelta(hours=1)  # a run that is due for longer is not caught up
 AT_ONCE = 2
+DUE = "due "
 Told = Callable[[RunRecord], Awaitable[None]]
 Trouble = Callable[[str], None]
 Place = tuple[str, datetime, str]  # job, due time, matrix key
+Plans = dict[str, tuple[SpecFile, list[Planned]]]
 
 
 def trigger_of(spec: SpecFile) -> CronTrigger:
@@ -58,42 +60,66 @@ class Service:
         self,
         store: RunStore,
         runner: Runner,
-        plans: dict[str, tuple[SpecFile, list[Planned]]],
+        plans: Plans,
         *,
         lease: timedelta = LEASE,
         at_once: int = AT_ONCE,
         tell: Told | None = None,
         trouble: Trouble = lambda _: None,
+        renew: Callable[[], Plans | None] = lambda: None,
     ):
+        """`renew` is asked before each look, in a thread: plans to go on with, or None where nothing changed."""
         self.owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._store = store
         self._runner = runner
-        self._plans = plans
+        self._plans: Plans = {}
         self._lease = lease
         self._tell = tell
         self._trouble = trouble
+        self._renew = renew
+        self._scheduler: AsyncIOScheduler | None = None
         self._started = datetime.now(UTC)
         self._slots = asyncio.Semaphore(at_once)
-        self._slots_of = {name: asyncio.Semaphore(spec.job.run.concurrency) for name, (spec, _) in plans.items()}
+        self._slots_of: dict[str, asyncio.Semaphore] = {}
+        self._adopt(plans)
         self._under_way: dict[Place, asyncio.Task[RunRecord | None]] = {}
 
     async def serve(self) -> None:
         """Until cancelled; then the runs under way are ended, and their claims given up."""
-        scheduler = AsyncIOScheduler(timezone=UTC)
+        scheduler = self._scheduler = AsyncIOScheduler(timezone=UTC)
         often = IntervalTrigger(seconds=max(1.0, min(LOOK_SECONDS, self._lease.total_seconds() / 2)))
         now = datetime.now(UTC)
         scheduler.add_job(self._begin_all, often, next_run_time=now, coalesce=True, max_instances=1)
-        for spec, _ in self._plans.values():
-            scheduler.add_job(
-                self._begin_due, trigger_of(spec), args=[spec], coalesce=True, max_instances=1,
-                misfire_grace_time=int(GRACE.total_seconds()),
-            )  # fmt: skip
+        self._keep_times()
         scheduler.start()
         try:
             await asyncio.Event().wait()
         finally:
+            self._scheduler = None
             scheduler.shutdown(wait=False)
             await self._stop()
+
+    def _adopt(self, plans: Plans) -> None:
+        """Runs under way go on as they began; of a job whose concurrency changed they do not count any more."""
+        for name, (spec, _) in plans.items():
+            limit, (before, _) = spec.job.run.concurrency, self._plans.get(name, (None, []))
+            if before is None or before.job.run.concurrency != limit:
+                self._slots_of[name] = asyncio.Semaphore(limit)
+        self._plans = plans
+        self._keep_times()
+
+    def _keep_times(self) -> None:
+        """A job of the scheduler for each of ours, and none of those that are gone."""
+        if self._scheduler is None:
+            return
+        for due in self._scheduler.get_jobs():
+            if due.id.startswith(DUE):
+                due.remove()
+        for name, (spec, _) in self._plans.items():
+            self._scheduler.add_job(
+                self._begin_due, trigger_of(spec), args=[spec], id=f"{DUE}{name}", coalesce=True, max_instances=1,
+                misfire_grace_time=int(GRACE.total_seconds()),
+            )  # fmt: skip
 
     async def look(self, now: datetime) -> list[RunRecord]:
         """Claim and run all that is due and not done. Returns what this service ran."""
@@ -103,6 +129,8 @@ class Service:
 
     async def _begin_all(self, now: datetime | None = None) -> "list[asyncio.Task[RunRecord | None]]":
         moment = now or datetime.now(UTC)
+        if (fresh := await asyncio.to_thread(self._renew)) is not None:
+            self._adopt(fresh)
         begun = [task for spec, _ in self._plans.values() for task in await self._begin_due(spec, moment)]
         try:
             left = await self._store.abandoned(since=moment - GRACE)
@@ -118,7 +146,7 @@ class Service:
         due = last_due(spec, now or datetime.now(UTC))
         if due is None or (spec.job.schedule and spec.job.schedule.catchup == "none" and due < self._started):
             return []
-        return [self._begin(item, due) for item in self._plans[spec.job.name][1]]
+        return [self._begin(item, due) for item in self._plans.get(spec.job.name, (spec, []))[1]]
 
     def _begin(self, planned: Planned, due: datetime) -> "asyncio.Task[RunRecord | None]":
         """A run that is under way already is not begun twice."""
