@@ -1,12 +1,17 @@
 """Finding words in one group's messages."""
 
+import math
+import random
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatcore.ai.search.features import features_of
-from chatcore.ai.search.keywords import KeywordIndex
+from chatcore.ai.search.keywords import KeywordIndex, query_words
+from chatcore.ai.search.matrix import best
 
 TALK = [
     "Shall we move the planning to Thursday?",
@@ -118,3 +123,76 @@ def test_no_query_breaks_the_index(query: str) -> None:
 )
 def test_operators_and_bombs_are_only_words(query: str) -> None:
     assert found(index_of(*TALK), query, len(TALK))[:1] == [0]
+
+
+def plain_scores(texts: list[str], query: str, alive: list[bool]) -> list[float]:
+    """The ranking as one would write it down, text by text: BM25 (k1 1.2, b 0.5) of whole words, or half of the rarest
+    piece's weight, by the square of the share of pieces that are there, where at least 0.7 are and the word is rare."""
+    told = features_of(texts)
+    holds = [Counter[int]() for _ in texts]
+    lengths = Counter(told.term_texts.tolist())
+    for keys, places in ((told.terms, told.term_texts), (told.pieces, told.piece_texts)):
+        for key, at in zip(keys.tolist(), places.tolist(), strict=True):
+            holds[at][key] += 1
+    living = sum(alive)
+    typical = max(1.0, sum(lengths[at] for at in range(len(texts)) if alive[at]) / living)
+
+    def frequency(key: int) -> int:
+        return sum(key in held for held in holds)
+
+    def weight(often: int) -> float:
+        return math.log1p((max(0, living - often) + 0.5) / (often + 0.5))
+
+    totals, whole = [0.0] * len(texts), 0.0
+    for word in query_words(query):
+        term, pieces = int(word.term), word.pieces.tolist()
+        whole += weight(max(1, frequency(term)))
+        with_pieces = pieces and frequency(term) < max(50, 0.05 * living)
+        rarest = min(map(frequency, pieces)) if with_pieces else 0
+        for at, held in enumerate(holds):
+            times = min(255, held[term])
+            worth = weight(frequency(term)) * times * 2.2 / (times + 1.2 * (0.5 + 0.5 * lengths[at] / typical))
+            present = sum(piece in held for piece in pieces)
+            if with_pieces and present >= math.ceil(0.7 * len(pieces)):
+                worth = max(worth, (present / len(pieces)) ** 2 * 0.5 * weight(rarest))
+            totals[at] += worth
+    return [total / whole if lives else 0.0 for total, lives in zip(totals, alive, strict=True)]
+
+
+def test_the_ranking_is_that_of_its_definition_however_the_texts_came() -> None:
+    chance = random.Random(5)
+    vocabulary = ["the", "and", "plan", "planning", "planned", "meeting", "meetings", "東京", "会议", "über", "zebra"]
+    vocabulary += [f"word{number}ish" for number in range(40)]
+    texts = [" ".join(chance.choices(vocabulary, k=chance.randrange(0, 14))) for _ in range(400)]
+    alive = [chance.random() < 0.9 for _ in texts]
+    index, at = KeywordIndex(), 0
+    while at < len(texts):
+        count = chance.randrange(1, 30)
+        index.add(texts[at : at + count])
+        at += count
+    for query in ("plan", "the meetings", "planning the zebra", "会议 東京", "word7ish word8ish plan", "uber the the"):
+        scores = index.score(query, np.array(alive))
+        assert np.allclose(scores, plain_scores(texts, query, alive), atol=1e-5), query
+        assert (scores > 0).any()
+
+
+@given(st.lists(st.integers(0, 40), max_size=3_000), st.integers(1, 20))
+def test_the_best_are_the_greatest_in_their_order(numbers: list[int], limit: int) -> None:
+    scores = np.array(numbers, np.float32)
+    found = best(scores, limit)
+    assert scores[found].tolist() == sorted(numbers, reverse=True)[:limit]
+    assert len(set(found.tolist())) == len(found)
+
+
+def test_the_best_are_found_where_nearly_all_are_nothing() -> None:
+    scores = np.full(20_000, -np.inf, np.float32)
+    scores[[3, 64, 19_999]] = 1, 3, 2
+    assert best(scores, 200)[:3].tolist() == [64, 19_999, 3]
+
+
+@pytest.mark.parametrize("levels", [3, 300, 1_000_000])
+def test_the_best_of_very_many_are_the_greatest_however_often_they_are_equal(levels: int) -> None:
+    scores = np.random.default_rng(levels).integers(0, levels, 30_011).astype(np.float32)
+    found = best(scores, 200)
+    assert len(set(found.tolist())) == 200
+    assert scores[found].tolist() == sorted(scores.tolist(), reverse=True)[:200]
