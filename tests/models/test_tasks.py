@@ -192,6 +192,40 @@ def test_an_answer_quotes_the_message_it_cites(models: Models) -> None:
     assert "on the fridge" in answer["answer"]
 
 
+@pytest.mark.parametrize(
+    ("question", "said", "cited"),
+    [
+        (
+            "Where can I find the wifi password?",
+            ["The wifi password is on the fridge.", "the wifi is slow today", "The router is in the hall"],
+            ["0"],
+        ),
+        (
+            "When does the hut open?",
+            ["Booking the hut costs 40 euros", "The hut opens on the 14th of May", "The shop opens at nine"],
+            ["1"],
+        ),
+        (
+            "Who brings the tent?",
+            ["Tent pegs are in the blue bag", "Ben brings the tent", "I can bring the stove"],
+            ["1"],
+        ),
+        (
+            "When is the release?",
+            ["The release is planned for Friday", "deploy at 10", "We moved the release to Monday because of the bug"],
+            ["0", "2"],
+        ),
+        ("Wann treffen wir uns?", ["Der Zug ist voll", "Wir treffen uns um acht am Bahnhof", "acht Uhr passt"], ["1"]),
+    ],
+)  # fmt: skip
+def test_an_answer_cites_what_says_so_and_not_what_shares_a_word(
+    models: Models, question: str, said: list[str], cited: list[str]
+) -> None:
+    answer = perform(models, "AnswerFromMessages", question=question, messages=talk(*said))
+    assert answer["message_ids"] == cited
+    assert [line.partition(": ")[2] for line in answer["answer"].splitlines()] == [said[int(place)] for place in cited]
+
+
 def test_without_a_message_that_is_near_there_is_no_answer(models: Models) -> None:
     said = talk("The wifi password is on the fridge.", "My cat is asleep")
     answer = perform(models, "AnswerFromMessages", question="Who won the chess championship?", messages=said)
