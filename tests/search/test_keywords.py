@@ -196,3 +196,9 @@ def test_the_best_of_very_many_are_the_greatest_however_often_they_are_equal(lev
     found = best(scores, 200)
     assert len(set(found.tolist())) == 200
     assert scores[found].tolist() == sorted(scores.tolist(), reverse=True)[:200]
+
+
+def test_the_best_are_found_where_no_two_lie_near_each_other() -> None:
+    scores = np.zeros(30_000, np.float32)
+    scores[: 200 * 64 : 64] = np.arange(1, 201)
+    assert best(scores, 200).tolist() == [at * 64 for at in reversed(range(200))]
