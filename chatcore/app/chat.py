@@ -134,6 +134,8 @@ def _thinking(base: Base, groups: GroupParts, messages: MessageParts, ai: Ai) ->
         conversations=conversations,
         prompted=prompted,
         ledger=ai.ledger,
+        missed=messages.missed,
+        alone=base.database is not None,
     )
     flows = compose_flows(
         conversations=conversations,

@@ -69,6 +69,7 @@ class Core:
         async with asyncio.timeout(COMMIT_DEADLINE_SECONDS):
             await self.writer.idle()
             await self.rooms.checkpoint(datetime.now(UTC), everything=True)
+        await self.search.settle()
         try:
             async with asyncio.timeout(SESSIONS_DEADLINE_SECONDS):
                 await self.services.identity.stop()

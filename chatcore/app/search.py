@@ -3,26 +3,29 @@
 import importlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chatcore.ai.flows.prompted import Prompted
 from chatcore.ai.provider.models import Models
 from chatcore.ai.search.ask import Ask
 from chatcore.ai.search.atlas import AtlasVectors
 from chatcore.ai.search.door import Door
-from chatcore.ai.search.embedding import Consent, Embedder, EmbedsTexts, Learn
+from chatcore.ai.search.embedding import TIDY_SECONDS, Consent, Embedder, EmbedsTexts, Learn
 from chatcore.ai.search.lane import Lane
-from chatcore.ai.search.records import Space
+from chatcore.ai.search.records import LogLine, Space
 from chatcore.ai.search.retrieval import Retrieval
 from chatcore.ai.search.service import Records, Search
 from chatcore.ai.search.store import MongoSearchStore, SearchStore
 from chatcore.ai.search.vectors import Embedded
 from chatcore.background import Background
-from chatcore.errors import NotFound
+from chatcore.errors import ChatError, NotFound
 from chatcore.groups.rooms import Rooms
 from chatcore.groups.service import Groups
 from chatcore.identity.service import Identity
+from chatcore.logs import get_logger
+from chatcore.messages.changes import Change
 from chatcore.messages.context import MemberView
+from chatcore.messages.missed import MissedRows
 from chatcore.messages.service import Messages
 from chatcore.mongo import Mongo
 from chatcore.settings import Settings
@@ -30,6 +33,9 @@ from chatcore.vault.service import Vault
 
 if TYPE_CHECKING:
     from chatcore.ai.search.library import Library
+
+log = get_logger("search")
+ALONE: Final = "the only process"
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,15 @@ class SearchParts:
     def start(self, background: Background) -> None:
         if self.embedder is not None:
             background.watch("embed-messages", self.embedder.run())
+            background.every(TIDY_SECONDS, "embedding-bookmarks", self.embedder.tidy)
+
+    async def settle(self) -> None:
+        """Write down how far the vectors are. What is not is looked at again at the next start."""
+        if self.embedder is not None:
+            try:
+                await self.embedder.leave()
+            except ChatError as error:
+                log.info("bookmarks_not_saved", code=error.code)
 
     async def close(self) -> None:
         await self.door.close()
@@ -85,9 +100,11 @@ def compose_search(
     prompted: Prompted,
     ledger: Records,
     atlas_index: str = "",
+    owner: str = "",
 ) -> SearchParts:
     """`space.model` is "" where AI is off. `atlas_index` names the vector index of a database that has vector search
-    and may see the vectors; "" for matrices in this process."""
+    and may see the vectors; "" for matrices in this process. Claims of the same `owner` are its own after a
+    restart too; "" makes one for this process."""
     switches = Switches(rooms, identity)
     door = Door(lambda: _library(store, space, vault, atlas_index))
     retrieval = Retrieval(conversations, models, door, user_ai=switches.person)
@@ -95,10 +112,9 @@ def compose_search(
     if space.model:
         consent = Consent(switches.group, switches.people)
         learn = _learner(door, always=bool(atlas_index))
-        embedder = Embedder(store, vault, models, space, consent=consent, learn=learn)
-        wake = embedder.wake
-        messages.changes.listen(lambda change: wake(change.room.id) if change.kind != "deleted" else None)
-    groups.on_erase(_eraser(store, door))
+        embedder = Embedder(store, vault, models, space, consent=consent, learn=learn, owner=owner)
+        messages.changes.listen(_telling(embedder))
+    groups.on_erase(_eraser(store, door, embedder))
     asking = Ask(conversations, retrieval, prompted, user_ai=switches.person)
     return SearchParts(Search(conversations, retrieval, asking, ledger), retrieval, embedder, door)
 
@@ -116,10 +132,13 @@ def live_search(
     conversations: MemberView,
     prompted: Prompted,
     ledger: Records,
+    missed: MissedRows,
+    alone: bool,
 ) -> SearchParts:
-    """On the database, with its own vector search where it has one and the settings let it see the vectors."""
+    """On the database, with its own vector search where it has one and the settings let it see the vectors. `alone`: no
+    other process is at work on this database, so that the claims of one that died are ours."""
     in_database = mongo.abilities.vector_search and settings.vectors_in_clear
-    return compose_search(
+    parts = compose_search(
         store=MongoSearchStore(mongo.database),
         space=Space(models.embedding_space, settings.vectors_in_clear),
         vault=vault,
@@ -132,7 +151,11 @@ def live_search(
         prompted=prompted,
         ledger=ledger,
         atlas_index=settings.vector_index_name if in_database else "",
+        owner=ALONE if alone else "",
     )
+    if parts.embedder is not None:
+        missed.heard = parts.embedder.heard
+    return parts
 
 
 def _library(store: SearchStore, space: Space, vault: Vault, atlas_index: str) -> "Library":
@@ -158,9 +181,26 @@ def _learner(door: Door, *, always: bool) -> Learn:
     return learn
 
 
-def _eraser(store: SearchStore, door: Door) -> Callable[[str, Sequence[str]], Awaitable[None]]:
+def _telling(embedder: Embedder) -> Callable[[Change], None]:
+    def tell(change: Change) -> None:
+        row = change.row
+        if change.kind == "new":
+            embedder.stored(
+                LogLine(row.id, row.group_id, row.seq, row.kind, row.sender_id, row.type, row.rev, sealed=row.sealed)
+            )
+        elif change.kind == "edited":  # its line in the log is another one: read from there
+            embedder.wake(change.room.id)
+
+    return tell
+
+
+def _eraser(
+    store: SearchStore, door: Door, embedder: Embedder | None
+) -> Callable[[str, Sequence[str]], Awaitable[None]]:
     async def erase(group_id: str, _: Sequence[str]) -> None:
         """The vectors go with the messages' documents."""
+        if embedder is not None:
+            embedder.forget(group_id)
         await store.forget(group_id)
         if door.known is not None:
             await door.known.drop(group_id)

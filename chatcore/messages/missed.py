@@ -12,13 +12,14 @@ from chatcore.presence.service import Presence
 from chatcore.presence.typing import Typing
 
 
-def unheard(_group_id: str, _seq: int) -> None:
+def unheard(_group_id: str, _seq: int = 0) -> None:
     return None
 
 
 class MissedRows:
     """The writer awaits `deliver` before anything of this process comes after those rows. `changed` hears of each
-    message that was edited or deleted elsewhere, by its place in the log; it must not wait."""
+    message that was edited or deleted elsewhere, by its place in the log, `heard` of each group that was written to
+    elsewhere; they must not wait."""
 
     def __init__(self, *, rooms: Rooms, rendering: Rendering, presence: Presence, typing: Typing, fanout: Fanout):
         self._rooms = rooms
@@ -27,11 +28,13 @@ class MissedRows:
         self._typing = typing
         self._fanout = fanout
         self.changed: Callable[[str, int], None] = unheard
+        self.heard: Callable[[str], None] = unheard
 
     async def deliver(self, group_id: str, rows: Sequence[Row]) -> None:
         for row in rows:
             if row.kind in ("edit", "delete"):
                 self.changed(group_id, row.data["messageSeq"])
+        self.heard(group_id)
         room = await self._rooms.apply_missed(group_id, rows)
         if room is None:
             return

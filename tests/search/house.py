@@ -81,7 +81,7 @@ class SearchHouse(Household):
         self.search = compose_search(
             store=self.search_store, space=self.space, vault=self.vault, rooms=self.rooms, identity=self.identity,
             groups=self.services.groups, messages=self.services.messages, conversations=self.conversations,
-            models=self.few_words, prompted=self.prompted, ledger=self.ledger,
+            models=self.few_words, prompted=self.prompted, ledger=self.ledger, owner="house",
         )  # fmt: skip
 
     async def group(self, *args: Any, **fields: Any) -> str:

@@ -191,9 +191,9 @@ async def test_one_at_a_time_works_on_a_group_and_the_bookmark_stays(shelves: Sh
     assert await shelves.search.claim(group, mine, NOW) == Progress(group)
     assert await shelves.search.claim(group, yours, NOW) is None
     assert await shelves.search.claim(group, mine, NOW) == Progress(group)
-    await shelves.search.advance(Progress(group, SPACE, 7), "me", NOW)
+    await shelves.search.advance([Progress(group, SPACE, 7)], "me", NOW)
     assert await shelves.search.claim(group, yours, NOW) == Progress(group, SPACE, 7)
-    await shelves.search.advance(Progress(group, SPACE, 99), "me", NOW)
+    await shelves.search.advance([Progress(group, SPACE, 99)], "me", NOW)
     assert await shelves.search.claim(group, yours, NOW) == Progress(group, SPACE, 7)
 
 
@@ -205,7 +205,7 @@ async def test_who_died_at_work_is_followed_by_another(shelves: Shelves, group: 
 
 async def test_a_forgotten_group_begins_anew(shelves: Shelves, group: str) -> None:
     await shelves.search.claim(group, Claim("me", NOW), NOW)
-    await shelves.search.advance(Progress(group, SPACE, 7), "me", NOW)
+    await shelves.search.advance([Progress(group, SPACE, 7)], "me", NOW)
     await shelves.search.forget(group)
     assert await shelves.search.claim(group, Claim("me", NOW), NOW) == Progress(group)
 

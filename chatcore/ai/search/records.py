@@ -90,3 +90,11 @@ class Claim:
 
     owner: str
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a group stands: how far it is, and whose it is or was."""
+
+    progress: Progress
+    claim: Claim

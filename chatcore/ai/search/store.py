@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from bson import Binary, CodecOptions, ObjectId, decode_all
 from bson.binary import BinaryVectorDtype
-from pymongo import ReplaceOne, ReturnDocument
+from pymongo import ReplaceOne, ReturnDocument, UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 from pymongo.operations import SearchIndexModel
 from pymongo.write_concern import WriteConcern
 
-from chatcore.ai.search.records import Claim, LogLine, PlacedVector, Progress, Space, StoredVector
+from chatcore.ai.search.records import Claim, LogLine, PlacedVector, Progress, Space, Standing, StoredVector
 from chatcore.ai.search.vectors import Hit, Scope
 from chatcore.journal.store import VECTORS
 from chatcore.mongo import DUPLICATE_KEY, Index, translate_errors
@@ -53,7 +53,7 @@ class SearchStore(Protocol):
     async def by_ids(self, ids: Iterable[str]) -> dict[str, LogLine]: ...
 
     async def save(self, vectors: Sequence[PlacedVector]) -> None:
-        """Of one group. One whose message was edited since, or deleted, is not kept."""
+        """Of any groups. One whose message was edited since, or deleted, is not kept."""
         ...
 
     async def remove(self, message_ids: Sequence[str]) -> None: ...
@@ -62,12 +62,17 @@ class SearchStore(Protocol):
         """Of all groups: read once at the start."""
         ...
 
+    async def standings(self, group_ids: Sequence[str]) -> dict[str, Standing]:
+        """Of those groups that somebody has worked on."""
+        ...
+
     async def claim(self, group_id: str, claim: Claim, now: datetime) -> Progress | None:
         """The group's progress, where nobody else works on it now."""
         ...
 
-    async def advance(self, progress: Progress, owner: str, until: datetime) -> None:
-        """Only where the claim is still the owner's; `until` in the past gives it back."""
+    async def advance(self, progresses: Sequence[Progress], owner: str, until: datetime) -> set[str]:
+        """Bookmark and claim in one write; the groups whose claim is still the owner's, the others stay as they are.
+        `until` in the past gives the claim back: the owner may go on as long as nobody else has come."""
         ...
 
     async def forget(self, group_id: str) -> None:
@@ -122,7 +127,8 @@ class MongoSearchStore:
     async def _withdraw(self, vectors: Sequence[PlacedVector]) -> None:
         """What was edited or deleted between the reading of its text and now: that took away what was not there yet."""
         seqs = [placed.seq for placed in vectors]
-        if max(seqs) - min(seqs) < SPARSE * len(seqs):
+        of_one_group = len({placed.group_id for placed in vectors}) == 1
+        if of_one_group and max(seqs) - min(seqs) < SPARSE * len(seqs):
             group_id = ObjectId(vectors[0].group_id)
             which: Document = {"groupId": group_id, "seq": {"$gt": min(seqs) - 1, "$lte": max(seqs)}}
         else:
@@ -152,16 +158,32 @@ class MongoSearchStore:
         except DuplicateKeyError:  # it is there, and somebody else's
             return None
         assert found is not None
-        if found.get("place") != PLACE:
-            return Progress(group_id)
-        return Progress(group_id, _space(found["space"]), found.get("seq", 0))
+        return _progress(found)
 
     @translate_errors
-    async def advance(self, progress: Progress, owner: str, until: datetime) -> None:
-        assert progress.space is not None
-        mine = {"_id": ObjectId(progress.group_id), "owner": owner}
-        fields = {"space": _space_document(progress.space), "seq": progress.seq, "until": until, "place": PLACE}
-        await self._progress.update_one(mine, {"$set": fields})
+    async def standings(self, group_ids: Sequence[str]) -> dict[str, Standing]:
+        if not group_ids:
+            return {}
+        found = self._progress.find({"_id": {"$in": [ObjectId(id_) for id_ in group_ids]}})
+        return {
+            str(row["_id"]): Standing(_progress(row), Claim(row["owner"], row["until"]))
+            for row in await found.to_list()
+        }
+
+    @translate_errors
+    async def advance(self, progresses: Sequence[Progress], owner: str, until: datetime) -> set[str]:
+        if not progresses:
+            return set()
+        writes = []
+        for progress in progresses:
+            assert progress.space is not None
+            fields = {"space": _space_document(progress.space), "seq": progress.seq, "until": until, "place": PLACE}
+            writes.append(UpdateOne({"_id": ObjectId(progress.group_id), "owner": owner}, {"$set": fields}))
+        told = await self._progress.bulk_write(writes, ordered=False)
+        group_ids = [progress.group_id for progress in progresses]
+        if told.matched_count == len(writes):
+            return set(group_ids)
+        return {id_ for id_, standing in (await self.standings(group_ids)).items() if standing.claim.owner == owner}
 
     @translate_errors
     async def forget(self, group_id: str) -> None:
@@ -206,6 +228,13 @@ def _within(groups: Sequence[Scope]) -> Document:
     later = [scope for scope in groups if scope.after > 0]
     parts += [{"$and": [{"groupId": ObjectId(one.group_id)}, {"seq": {"$gt": one.after}}]} for one in later]
     return {"$or": parts}
+
+
+def _progress(document: Document) -> Progress:
+    group_id = str(document["_id"])
+    if document.get("place") != PLACE:
+        return Progress(group_id)
+    return Progress(group_id, _space(document["space"]), document.get("seq", 0))
 
 
 def _lines(messages: Sequence[bytes], vectors: Sequence[bytes]) -> list[LogLine]:
@@ -341,11 +370,19 @@ class MemorySearchStore:
         self._claims[group_id] = claim
         return self._progress.setdefault(group_id, Progress(group_id))
 
-    async def advance(self, progress: Progress, owner: str, until: datetime) -> None:
-        held = self._claims.get(progress.group_id)
-        if held is not None and held.owner == owner:
-            self._progress[progress.group_id] = progress
-            self._claims[progress.group_id] = replace(held, until=until)
+    async def standings(self, group_ids: Sequence[str]) -> dict[str, Standing]:
+        known = [id_ for id_ in group_ids if id_ in self._progress]
+        return {id_: Standing(self._progress[id_], self._claims[id_]) for id_ in known}
+
+    async def advance(self, progresses: Sequence[Progress], owner: str, until: datetime) -> set[str]:
+        ours = set()
+        for progress in progresses:
+            held = self._claims.get(progress.group_id)
+            if held is not None and held.owner == owner:
+                self._progress[progress.group_id] = progress
+                self._claims[progress.group_id] = replace(held, until=until)
+                ours.add(progress.group_id)
+        return ours
 
     async def forget(self, group_id: str) -> None:
         self._progress.pop(group_id, None)
