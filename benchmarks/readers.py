@@ -16,7 +16,7 @@ from chatcore.loadtest.people import Cast, gather_people
 from chatcore.loadtest.plan import Plan
 
 READING, SLOW = 20, 200
-MESSAGE_BYTES, RATE, SECONDS = 4_096, 60, 9.0
+MESSAGE_BYTES, RATE, SECONDS = 2_048, 45, 9.0
 """More than what may wait for a slow reader, 256 packets or 1 MiB, and more than the kernel takes for it besides."""
 WARMUP_SECONDS = 1.0
 PAGE_BYTES = 4_096  # of memory, in which the kernel counts what its sockets hold
@@ -39,7 +39,7 @@ class Readers:
         def row(name: str, unit: str, target: float | None) -> Row:
             return Row(name, unit, "less", f"{CORES}; AI off", target)
 
-        talk = f"{READING} who read, {RATE} messages/s of 4 KB in one group"
+        talk = f"{READING} who read, {RATE} messages/s of 2 KB in one group"
         self.one = row(f"memory of 1 slow reader beside {talk}: peak, beyond that without", "MiB", 5)
         self.one_harm = row("readers cut off, or with a view unlike the log, beside 1 slow reader", "clients", 0)
         self.many = row(f"memory of {SLOW} slow readers beside {talk}: peak, beyond that without", "MiB", None)
