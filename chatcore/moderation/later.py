@@ -81,6 +81,7 @@ class Later:
         self._collecting = asyncio.Lock()
         self._asking = asyncio.Lock()
         self._on_this_machine = False
+        self._rested_at = 0.0
         self._busy = 0
         self.dropped = 0
 
@@ -147,25 +148,26 @@ class Later:
         they are left in peace."""
         if not self._judge.first.ready:
             await self._guard(self._judge.first.prepare())
-        said, took = await self._ask_in_turn(batch)
+        said = await self._ask_in_turn(batch)
         async with asyncio.TaskGroup() as deciding:
             for at, each in enumerate(batch):
                 if at and at % DECIDED_AT_ONCE == 0:
                     await asyncio.sleep(0)
                 deciding.create_task(self._guard(self._decide(each, said.get(at))))
-        if self._on_this_machine and said:
-            await asyncio.sleep(min(took, LONGEST_REST_SECONDS))
 
-    async def _ask_in_turn(self, batch: Sequence[Waiting]) -> tuple[dict[int, Said], float]:
-        """With the seconds it took. Models on this machine answer one call after the other anyway: two at a time would
-        both take twice as long, and meet their deadlines where cores are short."""
+    async def _ask_in_turn(self, batch: Sequence[Waiting]) -> dict[int, Said]:
+        """Models on this machine answer one call after the other anyway: two at a time would both take twice as long,
+        and meet their deadlines where cores are short. Between two calls they rest as long as the last one took."""
         async with self._asking if self._on_this_machine else nullcontext():
+            await asyncio.sleep(self._rested_at - time.monotonic())
             started = time.monotonic()
             said = await self._ask(batch)
-            took = time.monotonic() - started
-        if served := [each.served.provider for each in said.values() if each.served is not None]:
-            self._on_this_machine = "embedded" in served
-        return said, took
+            if served := [each.served.provider for each in said.values() if each.served is not None]:
+                self._on_this_machine = "embedded" in served
+            if self._on_this_machine and said:
+                now = time.monotonic()
+                self._rested_at = now + min(now - started, LONGEST_REST_SECONDS)
+        return said
 
     async def _ask(self, batch: Sequence[Waiting]) -> dict[int, Said]:
         """By place in the batch; without those that are decided, or that no model may read."""
