@@ -20,6 +20,7 @@ SHORT_WORDS = 2
 NEAREST = 10
 TOO_ALIKE = 0.9  # cosine of two replies that say the same
 ANY_INTENT = "any"
+TOLD_BY_WORDING = frozenset({"request", "proposal", "offer"})
 NEVER_COMPLETED = frozenset({"crisis"})
 GRAVE = {"crisis": 0.5, "condolence": 0.7}  # the likeness from which one may answer so; "Grandma is ill" has .67
 SURE, SUSPECTED = (
@@ -126,7 +127,7 @@ class Replies:
         last = embedder.embed_one(turns[-1])[0]
         near = self._intent_likeness(last)
         best = float(near.max())
-        if best < asked.parameters.cosine_floor or self._perhaps_grave(near):
+        if best < _floor(turns[-1], asked.parameters.cosine_floor) or self._perhaps_grave(near):
             return self._templates(turns[-1], asked.limit)
         own = [turn.text for turn in asked.messages if turn.own and turn.text.strip()]
         found = self._likenesses(turns, own, last, asked.parameters.context_turns, embedder)
@@ -247,6 +248,11 @@ def context_of(turns: Vectors) -> Vectors:
     """One direction for several turns: their mean, of length 1."""
     mean = turns.mean(axis=0)
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
+
+
+def _floor(turn: str, asked: float) -> float:
+    """Where the wording says what is wanted, a template answers that, and an intent half near something else."""
+    return max(asked, SURE) if kind_of(turn) in TOLD_BY_WORDING else asked
 
 
 def _owners(sizes: Iterable[int]) -> npt.NDArray[np.int64]:

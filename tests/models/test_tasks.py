@@ -70,6 +70,17 @@ def test_of_several_sentences_the_one_that_wants_an_answer_tells_the_kind(said: 
     assert kind_of(said) == kind
 
 
+@pytest.mark.parametrize(
+    ("said", "reply"),
+    [
+        ("Ben, can you please check the tyres by Friday? Last time we had a flat one.", "Sure, I'll look into it."),
+        ("Great! I'll book the hut, it costs 35 euros per person with breakfast.", "Great, thank you!"),
+    ],
+)
+def test_what_is_clearly_wanted_gets_no_small_talk_about_something_else(models: Models, said: str, reply: str) -> None:
+    assert perform(models, "SmartReplies", messages=talk(said))["replies"][0]["text"] == reply
+
+
 def test_below_the_floor_replies_are_templates_without_confidence(models: Models) -> None:
     told = {"messages": talk("The flux capacitor needs 1.21 gigawatts, doesn't it?")}
     answer = perform(models, "SmartReplies", **told, parameters={"cosine_floor": 0.99})
