@@ -108,7 +108,7 @@ class Core:
             background.every(BROKEN_SECONDS, "database-check", self.restart_broken_database)
         self.ai.start_chores(background)
         self.search.start(background)
-        self.moderation.start_chores(background)
+        self.moderation.start_chores(background, services.identity.somebody_came)
         if not why_disabled(self.settings):
             services.messages.changes.listen(self._warm_flows)
         background.every(ERASE_SECONDS, "retention", self.retention.sweep)

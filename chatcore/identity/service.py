@@ -1,5 +1,6 @@
 """People and their sign-ins: who a token names, what is kept about them, and how all of it ends."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -85,6 +86,7 @@ class Identity:
     """A connection is known here from `authenticate` with its id until `closed`, which must be told in every case.
 
     `admits_name` says of a user's id and a name whether others may see it; a name that they may not is not taken over.
+    `somebody_came` is set at the first sign-in: what only people need is loaded then, not at the start.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Identity:
         self._erasers: list[Eraser] = []
         self._exporters: list[Exporter] = []
         self._sign_outs: list[SignOut] = []
+        self.somebody_came = asyncio.Event()
         self.admits_name: Callable[[str, str], bool] = lambda user_id, name: True
 
     async def start(self) -> None:
@@ -138,6 +141,7 @@ class Identity:
         if not token:
             raise TokenMissing()
         claims = await self._verifier.verify(token)
+        self.somebody_came.set()
         self._require_same_person(claims, connection)
         self._require_unrevoked(claims)
         user = await self._sync(claims)

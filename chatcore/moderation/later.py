@@ -36,6 +36,9 @@ DECIDED_AT_ONCE: Final = 4
 """Between so many, half a millisecond of work, the event loop has its turn."""
 RETRY_SECONDS: Final = 0.5
 LONGEST_REST_SECONDS: Final = 0.25
+ASKED_AGAIN: Final = 4
+BREATHER_SECONDS: Final = 2.0
+"""After models on this machine did not answer in time: where cores are short, waiting is what helps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Waiting:
     judged: Judged
     finished: bool = False
     masked: bool = False
+    asked: int = 0
+    """How often models on this machine have had no time for it."""
 
 
 class Later:
@@ -149,11 +154,22 @@ class Later:
         if not self._judge.first.ready:
             await self._guard(self._judge.first.prepare())
         said = await self._ask_in_turn(batch)
+        again = {at for at, each in enumerate(batch) if self._may_be_asked_again(each, said.get(at))}
+        self._queue.extend(replace(batch[at], asked=batch[at].asked + 1) for at in again)
         async with asyncio.TaskGroup() as deciding:
             for at, each in enumerate(batch):
+                if at in again:
+                    continue
                 if at and at % DECIDED_AT_ONCE == 0:
                     await asyncio.sleep(0)
                 deciding.create_task(self._guard(self._decide(each, said.get(at))))
+
+    def _may_be_asked_again(self, waiting: Waiting, said: Said | None) -> bool:
+        """What a provider does not answer is decided without it, and told. Models on this machine come back when the
+        chat leaves them a core: until then a text waits, while there is room."""
+        late = said is not None and isinstance(said.refusal, Unavailable)
+        room = len(self._queue) < self._max_waiting // 2
+        return self._on_this_machine and late and room and waiting.asked < ASKED_AGAIN
 
     async def _ask_in_turn(self, batch: Sequence[Waiting]) -> dict[int, Said]:
         """Models on this machine answer one call after the other anyway: two at a time would both take twice as long,
@@ -165,8 +181,8 @@ class Later:
             if served := [each.served.provider for each in said.values() if each.served is not None]:
                 self._on_this_machine = "embedded" in served
             if self._on_this_machine and said:
-                now = time.monotonic()
-                self._rested_at = now + min(now - started, LONGEST_REST_SECONDS)
+                now, spoke = time.monotonic(), any(each.served is not None for each in said.values())
+                self._rested_at = now + (min(now - started, LONGEST_REST_SECONDS) if spoke else BREATHER_SECONDS)
         return said
 
     async def _ask(self, batch: Sequence[Waiting]) -> dict[int, Said]:

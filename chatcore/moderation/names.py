@@ -18,7 +18,7 @@ class NameDoor(Protocol):
 
 
 class GuardedNames:
-    """Each refusal is a decision in the ledger. Until the first tier is loaded, a second after the start, names
+    """Each refusal is a decision in the ledger. Until the first tier is loaded, a second after somebody came, names
     pass; they are looked at again whenever they change."""
 
     def __init__(self, judge: Judge, metrics: Metrics, spawn: Spawn):

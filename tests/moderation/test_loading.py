@@ -1,13 +1,18 @@
-"""The first tier is there before anybody comes: until then texts pass unseen and names unasked."""
+"""The first tier is loaded when somebody comes: until then a server is smaller, and there is nobody to moderate."""
 
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from chatcore.app import open_core
+from chatcore.contract.people import DevTokenRequest
+from chatcore.errors import Unauthenticated
+from chatcore.identity.sessions import Connection
 from chatcore.settings import Settings
 
 
-async def test_the_first_tier_is_loaded_with_nobody_signed_in(
+async def test_the_first_tier_is_loaded_by_the_first_true_token(
     tmp_path: Path, database_uri: str, database_name: str
 ) -> None:
     settings = Settings(
@@ -18,7 +23,15 @@ async def test_the_first_tier_is_loaded_with_nobody_signed_in(
         encryption_secret_key="0123456789abcdefghijklmnopqrstuvwxyz",
     )
     async with open_core(settings) as core:
-        core.moderation.start_chores(core.background)
+        identity = core.services.identity
+        core.moderation.start_chores(core.background, identity.somebody_came)
+        with pytest.raises(Unauthenticated):
+            await identity.authenticate("not.a.token", Connection())
+        await asyncio.sleep(0.5)
+        assert not core.moderation.first.ready
+        assert core.accounts is not None
+        token = core.accounts.dev_token(DevTokenRequest(name="ana"))
+        await identity.authenticate(token.token, Connection())
         async with asyncio.timeout(30):
             while not core.moderation.first.ready:
                 await asyncio.sleep(0.02)

@@ -2,7 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from chatcore.contract import groups as g
+from chatcore.moderation import later as later_module
 from chatcore.moderation.later import BATCH, WORKERS, Later
 from chatcore.ports import Caller
 from tests.ai.fake_provider import Asked, FakeProvider
@@ -109,6 +112,44 @@ async def test_models_on_this_machine_answer_one_call_at_a_time(houses: Houses, 
             await asyncio.sleep(0.01)
     assert fake.hanging == 1
     fake.mode = "good"
+
+
+async def test_what_models_on_this_machine_had_no_time_for_is_asked_again(houses: Houses, fake: FakeProvider) -> None:
+    house = await houses(embedded=True, seconds=0.2)
+    ada, bob = house.people("ada", "bob")
+    group = await house.group(ada, bob)
+    await house.sends(ada, group, "good morning")
+    await house.decided()
+    fake.mode = "timeout"
+    await send_at_once(house, ada, group, "one", "so [sexual]")
+    async with asyncio.timeout(5):
+        while not fake.hanging:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)
+    assert len(house.moderation.later) == 2
+    fake.mode = "good"
+    async with asyncio.timeout(20):
+        await house.decided()
+    assert len(house.decisions()) == 3
+    assert all(each.served.provider == "embedded" for each in house.decisions())
+
+
+async def test_what_they_never_have_time_for_is_decided_without_them(
+    houses: Houses, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(later_module, "BREATHER_SECONDS", 0.05)
+    monkeypatch.setattr(later_module, "ASKED_AGAIN", 1)
+    house = await houses(embedded=True, seconds=0.2)
+    ada, bob = house.people("ada", "bob")
+    group = await house.group(ada, bob)
+    await house.sends(ada, group, "good morning")
+    await house.decided()
+    fake.mode = "timeout"
+    await house.sends(ada, group, "one")
+    async with asyncio.timeout(20):
+        await house.decided()
+    assert len(house.decisions()) == 2
+    assert len(house.moderation.later) == 0
 
 
 async def test_a_provider_is_asked_by_both_workers_at_once(houses: Houses, fake: FakeProvider) -> None:
