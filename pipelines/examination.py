@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from chatcore.settings import Settings
 from pipelines.parameters import read_parameters
 from pipelines.specs import BadSpec, find_specs, read_spec
 
@@ -44,14 +43,14 @@ def examine(jobs: Path, runs: Path) -> Iterator[tuple[bool, str]]:
     yield free > FREE_BYTES, f"disk: {free / 1e9:.1f} GB free"
 
 
-def examine_cluster(address: str, ours: Settings) -> tuple[bool, str]:
+def examine_cluster(address: str, tls: Path | None, *, plain_tcp: bool) -> tuple[bool, str]:
     """Whether jobs with `executor: dask` could be sent, as far as this machine can tell."""
     if find_spec("distributed") is None:
         return False, f"cluster {address}: install chatcore[cluster]"
     from pipelines.executors.cluster import security_of  # noqa: PLC0415 - an extra
 
     try:
-        security_of(address, ours.pipelines_tls_dir, plain_tcp=ours.pipelines_plain_tcp)
+        security_of(address, tls, plain_tcp=plain_tcp)
     except BadSpec as bad:
         return False, f"cluster {'; '.join(bad.problems)}"
     return True, f"cluster {address}"

@@ -170,7 +170,8 @@ def doctor(jobs: Jobs = JOBS) -> None:
     findings = list(examine(jobs, settings().chatcore_runs))
     findings.append(_examine_registry())
     if address := settings().pipelines_cluster:
-        findings.append(examine_cluster(address, settings()))
+        ours = settings()
+        findings.append(examine_cluster(address, ours.pipelines_tls_dir, plain_tcp=ours.pipelines_plain_tcp))
     for good, what in findings:
         out.print(f"[{'green' if good else 'red'}]{'ok' if good else 'no'}[/]  {escape(what)}", highlight=False)
     if not all(good for good, _ in findings):
