@@ -86,7 +86,7 @@ class Worker:
         shown: list[dict[str, str]] = self._visitor.page.evaluate(
             """async () => {
               const registration = await navigator.serviceWorker.ready;
-              for (let tries = 0; tries < 100; tries += 1) {
+              for (let tries = 0; tries < 400; tries += 1) {
                 const shown = await registration.getNotifications();
                 if (shown.length) return shown.map(({ title, body, tag }) => ({ title, body, tag }));
                 await new Promise((resolve) => setTimeout(resolve, 50));

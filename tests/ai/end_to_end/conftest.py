@@ -11,7 +11,7 @@ import pytest
 
 from tests.ai.fake_provider import KEY, FakeProvider, fake_provider
 from tests.servers import ServerInThread, people_of
-from tests.talking import People, eventually
+from tests.talking import People
 
 READY_SECONDS = 60
 
@@ -80,7 +80,7 @@ async def ready(server: ServerInThread) -> None:
     embedded = server.chat.core.ai.embedded
     assert embedded is not None
     assert await server.inside(embedded.wait_ready(READY_SECONDS))
-    await eventually(lambda: server.chat.core.moderation.first.ready)
+    await server.inside(server.chat.core.moderation.first.prepare())
 
 
 @pytest.fixture
