@@ -184,6 +184,9 @@ async def test_a_run_that_is_stopped_keeps_no_secret_either(tmp_path: Path, monk
     runner = Runner(tmp_path / "kept", store, progress=lambda _, done, __: shown.set() if done > 1 else None)
     task = asyncio.create_task(runner.run(planned))
     await asyncio.wait_for(shown.wait(), 60)
+    async with asyncio.timeout(30):  # what a cell shows is written down a moment after the next one began
+        while not any(TOKEN.encode() in path.read_bytes() for path in tmp_path.rglob("kept/**/*") if path.is_file()):
+            await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
