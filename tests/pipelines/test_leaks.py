@@ -170,6 +170,10 @@ def test_a_run_that_shows_a_secret_fails_and_its_report_does_not(
         assert MARKED.encode() not in path.read_bytes(), path.name
 
 
+def is_written(text: str, folder: Path) -> bool:
+    return any(text.encode() in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
 async def test_a_run_that_is_stopped_keeps_no_secret_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATCORE_TOKEN", TOKEN)
     notebook = write_notebook(
@@ -185,7 +189,7 @@ async def test_a_run_that_is_stopped_keeps_no_secret_either(tmp_path: Path, monk
     task = asyncio.create_task(runner.run(planned))
     await asyncio.wait_for(shown.wait(), 60)
     async with asyncio.timeout(30):  # what a cell shows is written down a moment after the next one began
-        while not any(TOKEN.encode() in path.read_bytes() for path in tmp_path.rglob("kept/**/*") if path.is_file()):
+        while not is_written(TOKEN, tmp_path / "kept"):
             await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
