@@ -1,13 +1,26 @@
 """Work that goes on after a request: periodic chores and bounded jobs, drained with a deadline."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Final
 
 from chatcore.logs import get_logger
 
 log = get_logger("background")
 MAX_JOBS = 1_000
+CANCEL_AGAIN_SECONDS: Final = 1.0
+
+
+async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel them and wait until they have ended, asking again: `asyncio.wait_for` of Python 3.11, in which the
+    database's driver waits, returns as if nothing were when a cancellation comes together with the answer."""
+    every = list(tasks)
+    left = {task for task in every if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+    await asyncio.gather(*every, return_exceptions=True)  # so that nobody misses the errors of those that failed
 
 
 class Background:
@@ -52,14 +65,10 @@ class Background:
 
     async def drain(self, deadline_seconds: float) -> None:
         """Stop the chores, let jobs finish until the deadline, then cancel what is left."""
-        for chore in self._chores:
-            chore.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await end(self._chores)
         if self._jobs:
             await asyncio.wait(self._jobs, timeout=deadline_seconds)
-        for job in list(self._jobs):
-            job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await end(self._jobs)
 
     @staticmethod
     async def _guard(name: str, work: Awaitable[object]) -> None:

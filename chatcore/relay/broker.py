@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from chatcore.background import end
 from chatcore.logs import get_logger
 from chatcore.relay.outbox import Outbox, Said
 from chatcore.relay.seal import NotOurs, Seal
@@ -225,9 +226,7 @@ async def _first_to_end(*work: Any) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
 
 async def _close(connection: Any) -> None:

@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from chatcore.background import end
 from chatcore.transport.session import Session
 
 KEPT: Final = 1_024
@@ -41,9 +42,7 @@ class Drains:
         self._idle.clear()
         if self._tasks:
             _, late = await asyncio.wait(set(self._tasks), timeout=timeout_seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await end(late)
 
     async def _run(self, session: Session) -> None:
         loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, Final
 
+from chatcore.background import end
 from chatcore.errors import RateLimited
 
 MAX_AT_ONCE: Final = 64
@@ -18,6 +19,7 @@ class SlowPool:
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._of: Counter[str] = Counter()
+        self._abandoning: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -35,8 +37,11 @@ class SlowPool:
     def abandon(self, connection_id: str) -> None:
         """Nobody is there to hear the answers any more."""
         if self._of[connection_id]:
-            for task in [task for task, owner in self._tasks.items() if owner == connection_id]:
-                task.cancel()
+            abandoning = asyncio.create_task(
+                end([task for task, owner in self._tasks.items() if owner == connection_id])
+            )
+            self._abandoning.add(abandoning)
+            abandoning.add_done_callback(self._abandoning.discard)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         owner = self._tasks.pop(task)

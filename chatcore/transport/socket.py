@@ -165,13 +165,14 @@ class SocketHandlers:
     def _begin(self, connection: Connection, command: Command, request: Shape) -> bytes:
         """The ack of a slow command; its outcome follows as an event."""
         request_id = new_correlation_id()
-        self.slow.start(connection.id, self._finish(connection, command, request, request_id))
+        caller: Caller = replace(connection.state, request_id=request_id)
+        self.slow.start(connection.id, self._finish(connection, caller, command, request))
         return Accepted(request_id=request_id).wire_json()
 
-    async def _finish(self, connection: Connection, command: Command, request: Shape, request_id: str) -> None:
+    async def _finish(self, connection: Connection, caller: Caller, command: Command, request: Shape) -> None:
         assert command.event is not None
-        started = self._clock()
-        caller: Caller = replace(connection.state, request_id=request_id)
+        assert caller.request_id is not None
+        started, request_id = self._clock(), caller.request_id
         with bind_correlation(request_id):
             try:
                 self._reply(connection, command, await command.answer(self._services, caller, request))

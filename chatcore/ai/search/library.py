@@ -21,6 +21,7 @@ from chatcore.ai.search.matrix import Slots, Vector, best
 from chatcore.ai.search.records import LogLine, Space, StoredVector
 from chatcore.ai.search.store import SearchStore
 from chatcore.ai.search.vectors import Embedded, Hit, Scope, Status, VectorIndex
+from chatcore.background import end
 from chatcore.logs import get_logger
 from chatcore.vault.envelope import GroupKey, SealBroken
 from chatcore.vault.service import Vault
@@ -145,10 +146,7 @@ class Library:
         return Status(vectors.kind, len(shelves), sum(len(shelf.slots) for shelf in shelves), taken)
 
     async def close(self) -> None:
-        reading = list(self._reading.values())
-        for task in reading:
-            task.cancel()
-        await asyncio.gather(*reading, return_exceptions=True)
+        await end(self._reading.values())
         self._lane.close()
 
     # --- reading
@@ -185,8 +183,7 @@ class Library:
                     await self._take(shelf, lines)
                     shelf.seq = up_to
         finally:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
+            await end([ahead])
         shelf.pause_seconds = FIRST_LOOK_SECONDS
         shelf.look_at = self._clock() + shelf.pause_seconds
 

@@ -17,11 +17,13 @@ async def waiting(with_provider: ServerInThread, provider: FakeProvider) -> Asyn
     await ready(with_provider)
     close_breakers(with_provider)
     provider.mode = "timeout"
-    async with people_of(with_provider.url) as fresh:
-        yield fresh
-    await eventually(lambda: len(pool(with_provider)) == 0)
-    provider.mode = "good"
-    close_breakers(with_provider)
+    try:
+        async with people_of(with_provider.url) as fresh:
+            yield fresh
+        await eventually(lambda: len(pool(with_provider)) == 0)
+    finally:
+        provider.mode = "good"
+        close_breakers(with_provider)
 
 
 def close_breakers(server: ServerInThread) -> None:
