@@ -137,7 +137,7 @@ def _vector(row: LogRow, key: GroupKey, chance: random.Random) -> StoredVector:
 async def _bookmark(core: Core, store: MongoSearchStore, group_id: str, seq: int) -> None:
     now = datetime.now(UTC)
     await store.claim(group_id, Claim("benchmark", now + timedelta(minutes=1)), now)
-    await store.advance(Progress(group_id, SPACE, seq), "benchmark", now)
+    await store.advance([Progress(group_id, SPACE, seq)], "benchmark", now)
     await _checkpoint(core, group_id, seq)
 
 

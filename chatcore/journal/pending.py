@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from chatcore.journal.rows import Entry, Row
 
-MAX_BATCH = 64
+FIRST_BATCH, LEAST_BATCH, MAX_BATCH = 64, 32, 256
+QUICK_SECONDS, SLOW_SECONDS = 0.15, 0.5
 DOUBT_SECONDS = 60.0  # no database goes on with a write for longer after the client has turned away
 
 
@@ -46,10 +47,15 @@ class Pending:
 
 
 class Queue:
-    """Entries that wait for their turn, oldest first."""
+    """Entries that wait for their turn, oldest first.
+
+    How many rows go together depends on how long the last ones took: more of them cost a quick database less, and a
+    slow one must have done with them before their senders' time is up.
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[Pending] = deque()
+        self._most = FIRST_BATCH
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -60,6 +66,18 @@ class Queue:
     def add(self, pending: Pending) -> None:
         self._waiting.append(pending)
 
+    @property
+    def most(self) -> int:
+        """Rows that go together now."""
+        return self._most
+
+    def wrote(self, rows: int, seconds: float) -> None:
+        """So long the database took for so many."""
+        if seconds > SLOW_SECONDS:
+            self._most = max(LEAST_BATCH, self._most // 2)
+        elif seconds < QUICK_SECONDS and rows >= self._most:
+            self._most = min(MAX_BATCH, self._most * 2)
+
     def take(self) -> list[Pending]:
         """The next transaction alone, or as many plain entries as stand before the next transaction."""
         if not self._waiting:
@@ -68,7 +86,7 @@ class Queue:
         if batch[0].entry.changes:
             return batch
         rows = len(batch[0].entry.rows)
-        while self._waiting and not self._waiting[0].entry.changes and rows < MAX_BATCH:
+        while self._waiting and not self._waiting[0].entry.changes and rows < self._most:
             rows += len(self._waiting[0].entry.rows)
             batch.append(self._waiting.popleft())
         return batch
@@ -77,7 +95,7 @@ class Queue:
         """The plain entries that stand in front, of these groups alone, up to a batch."""
         batch: list[Pending] = []
         rows = 0
-        while self._waiting and rows < MAX_BATCH:
+        while self._waiting and rows < self._most:
             entry = self._waiting[0].entry
             if entry.changes or entry.group_id not in groups:
                 break

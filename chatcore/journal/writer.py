@@ -1,8 +1,9 @@
 """Group commit: appends queue up while one durable write is under way and go together in the next.
 
 There is one writer per process, so an idle server commits at once and a busy one shares each journal sync among up to
-`MAX_BATCH` rows (measured on the embedded database: 540 rows/s one by one, 3,200 rows/s in batches of 50). While a
-batch is delivered, the next one is at the database already: neither waits for the other.
+`MAX_BATCH` rows (measured on the embedded database, 1,000 clients on 2 cores: 1,700 to 1,900 messages/s in batches of
+64, 1,900 to 2,700 in batches of 256). While a batch is delivered, the next one is at the database already: neither
+waits for the other.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ class _Write:
     """Plain entries on their way to the database. `ends` are the ends of their groups' logs once they are there."""
 
     entries: list[Pending]
+    rows: int
     ends: Mapping[str, Head]
     since: float
     outcome: asyncio.Task[Inserted]
@@ -291,15 +293,19 @@ class Writer:
         if not waiting:
             return None
         mine = {pending.entry.group_id: ahead[pending.entry.group_id] for pending in waiting}
-        return _Write(waiting, mine, time.monotonic(), asyncio.create_task(self._store.insert(rows)))
+        return _Write(waiting, len(rows), mine, time.monotonic(), asyncio.create_task(self._store.insert(rows)))
 
     async def _finish(self, write: _Write, *, stream: bool) -> _Write | None:
         """Deliver what is stored. Where that is all, the next plain entries leave before, and are returned."""
         following: _Write | None = None
         failure: ChatError = Unavailable()
         try:
-            outcome = await write.outcome
-            self._committed(outcome.count, time.monotonic() - write.since)
+            try:
+                outcome = await write.outcome
+            finally:
+                seconds = time.monotonic() - write.since
+                self._queue.wrote(write.rows, seconds)
+            self._committed(outcome.count, seconds)
             if outcome.clash is None and stream:
                 await self._take_told(write.ends)
                 following = self._begin(self._queue.take_plain(self._heads), write.ends)

@@ -115,7 +115,7 @@ def _figures(report: Report) -> list[str]:
     ]
     costs = [
         Line(name, tone, [(i + 1.0, s["cpu"][name] * 100) for i, s in enumerate(series) if name in s["cpu"]])
-        for tone, name in enumerate(("server", "database", "load"))
+        for tone, name in enumerate(("server", "database", "load", "models"))
     ]
     charts = [
         ("Latency", "By the second in which the answer or push arrived.", latency, "seconds", "ms", None),

@@ -1,14 +1,16 @@
-"""CPU time and memory of the server, its database and the load processes, where they run on this machine."""
+"""CPU time and memory of the server, its database, its models and the load, where they run on this machine."""
 
 import ipaddress
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 
 MIB = 1024 * 1024
+MODELS, DATABASE = "chatcore.models.server", "secantusd"
 
 
 def is_loopback(url: str) -> bool:
@@ -49,31 +51,41 @@ class Usage:
 
 
 class Watch:
-    """Reads the processes again and again: those of the server, of its children (the embedded database), and ours."""
+    """Reads the processes again and again: `server`, its children, and `load`, which is ours.
+
+    Of the children `models` is the process that reads and writes texts, `database` the embedded one; `helpers` are the
+    others, as those that decode pictures.
+    """
 
     def __init__(self, servers: Iterable[psutil.Process], load: Iterable[int]):
-        self._servers = list(servers)
-        self._children = [child for server in self._servers for child in server.children(recursive=True)]
-        self._load = [psutil.Process(pid) for pid in load]
+        self._groups: dict[str, list[psutil.Process]] = {"load": [psutil.Process(pid) for pid in load]}
+        for server in servers:
+            self._groups.setdefault("server", []).append(server)
+            for child in server.children(recursive=True):
+                self._groups.setdefault(_role(child), []).append(child)
 
     def read(self) -> dict[str, Usage]:
-        """By `server`, `database` and `load`; those that cannot be seen are missing."""
-        found = {"load": _sum(self._load)}
-        if self._servers:
-            found["server"] = _sum(self._servers)
-            if self._children:
-                found["database"] = _sum(self._children)
-        return found
+        """By role; those that cannot be seen are missing."""
+        return {role: _sum(processes) for role, processes in self._groups.items()}
 
     def cores(self) -> dict[str, list[int]]:
         """On which cores each may run, where the system tells."""
-        groups = {"server": self._servers, "database": self._children, "load": self._load}
         found = {}
-        for name, processes in groups.items():
+        for role, processes in self._groups.items():
             for process in processes[:1]:
                 if hasattr(process, "cpu_affinity"):
-                    found[name] = sorted(process.cpu_affinity() or [])
+                    found[role] = sorted(process.cpu_affinity() or [])
         return found
+
+
+def _role(child: psutil.Process) -> str:
+    try:
+        words = child.cmdline()
+    except psutil.Error:
+        return "helpers"
+    if MODELS in words:
+        return "models"
+    return "database" if any(Path(word).name.startswith(DATABASE) for word in words) else "helpers"
 
 
 def usage_of(process: psutil.Process) -> Usage:

@@ -1,6 +1,7 @@
 """The writer: numbers without holes, one durable write for many, one answer for each, whatever the line does."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,16 +42,51 @@ async def test_what_waits_while_a_write_is_under_way_goes_in_one_write(
     assert await seqs(line, group) == list(range(1, 51)) == process.pushed[group]
 
 
-async def test_a_batch_has_a_limit(process: Process, line: UnreliableStore, group: str) -> None:
-    limit = pending_module.MAX_BATCH
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Of rows in a batch, however quick the database is."""
+    monkeypatch.setattr(pending_module, "MAX_BATCH", pending_module.FIRST_BATCH)
+    monkeypatch.setattr(pending_module, "SLOW_SECONDS", math.inf)
+    return pending_module.FIRST_BATCH
+
+
+async def test_a_quick_database_gets_more_at_once(
+    process: Process, line: UnreliableStore, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending_module, "QUICK_SECONDS", math.inf)
+    monkeypatch.setattr(pending_module, "SLOW_SECONDS", math.inf)
+    await process.write(a_message(group))
+    assert process.writer._queue.most == 64  # one row tells nothing of many
+    await asyncio.gather(*(process.write(a_message(group)) for _ in range(64 + 128 + 256 + 256 + 1)))
+    assert line.inserts == [1, 64, 128, 256, 256, 1]
+
+
+async def test_a_slow_database_gets_less_at_once(
+    process: Process, line: UnreliableStore, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending_module, "SLOW_SECONDS", 0.0)
+    await asyncio.gather(*(process.write(a_message(group)) for _ in range(64 + 32 + 32 + 1)))
+    assert line.inserts == [64, 32, 32, 1]
+
+
+async def test_so_does_one_that_does_not_answer(
+    process: Process, line: UnreliableStore, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending_module, "SLOW_SECONDS", 0.0)
+    line.lost_write = True
+    with pytest.raises(Unavailable):
+        await process.write(a_message(group))
+    assert process.writer._queue.most == 32
+
+
+async def test_a_batch_has_a_limit(process: Process, line: UnreliableStore, group: str, limit: int) -> None:
     await asyncio.gather(*(process.write(a_message(group)) for _ in range(2 * limit + 5)))
     assert line.inserts == [limit, limit, 5]
 
 
 async def test_the_next_write_is_at_the_database_while_the_former_is_delivered(
-    process: Process, line: UnreliableStore, group: str
+    process: Process, line: UnreliableStore, group: str, limit: int
 ) -> None:
-    limit = pending_module.MAX_BATCH
     pushed_when_it_left: list[int] = []
     line.before_insert = lambda: pushed_when_it_left.append(len(process.pushed.get(group, ())))
     await asyncio.gather(*(process.write(a_message(group)) for _ in range(3 * limit)))
@@ -60,9 +96,8 @@ async def test_the_next_write_is_at_the_database_while_the_former_is_delivered(
 
 @pytest.mark.parametrize("fate", ["lost_answer", "lost_write"])
 async def test_a_write_that_fails_while_the_former_is_delivered_fails_alone(
-    process: Process, line: UnreliableStore, group: str, fate: str
+    process: Process, line: UnreliableStore, group: str, fate: str, limit: int
 ) -> None:
-    limit = pending_module.MAX_BATCH
 
     def before_insert() -> None:
         if len(line.inserts) == 1:
@@ -78,10 +113,10 @@ async def test_a_write_that_fails_while_the_former_is_delivered_fails_alone(
 
 
 async def test_a_long_stream_of_writes_lets_others_have_their_turn(
-    process: Process, line: UnreliableStore, group: str
+    process: Process, line: UnreliableStore, group: str, limit: int
 ) -> None:
     writes = 3 * writer_module.MAX_STREAMED
-    talking = asyncio.gather(*(process.write(a_message(group)) for _ in range(writes * pending_module.MAX_BATCH)))
+    talking = asyncio.gather(*(process.write(a_message(group)) for _ in range(writes * limit)))
     while not line.inserts:
         await asyncio.sleep(0)
     await process.writer.catch_up(group)
