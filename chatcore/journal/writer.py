@@ -24,6 +24,7 @@ LOOK_SECONDS = 0.2
 SETTLE_SECONDS = 1.0
 MAX_QUEUED = 20_000
 MAX_FRUITLESS = 20
+DELIVERED_IN_A_ROW = 64
 MAX_STREAMED = 8  # writes in a row before whoever waits for his turn gets it
 
 
@@ -416,6 +417,8 @@ class Writer:
             stored_rows -= len(waiting[index].rows)
             await self._deliver(waiting[index])
             index += 1
+            if index % DELIVERED_IN_A_ROW == 0:
+                await asyncio.sleep(0)  # others have waited for the loop
         return waiting[index:]
 
     async def _deliver(self, pending: Pending) -> None:

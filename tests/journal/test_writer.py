@@ -94,6 +94,21 @@ async def test_the_next_write_is_at_the_database_while_the_former_is_delivered(
     assert process.pushed[group] == list(range(1, 3 * limit + 1)) == await seqs(line, group)
 
 
+async def test_others_have_the_loop_while_a_batch_is_delivered(
+    process: Process, group: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "DELIVERED_IN_A_ROW", 16)
+    seen: list[int] = []
+
+    async def look() -> None:
+        while len(process.pushed.get(group, ())) < limit:
+            seen.append(len(process.pushed.get(group, ())))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(look(), *(process.write(a_message(group)) for _ in range(limit)))
+    assert set(seen) == {0, 16, 32, 48}
+
+
 @pytest.mark.parametrize("fate", ["lost_answer", "lost_write"])
 async def test_a_write_that_fails_while_the_former_is_delivered_fails_alone(
     process: Process, line: UnreliableStore, group: str, fate: str, limit: int
