@@ -30,7 +30,7 @@ from benchmarks.readers import Readers
 from benchmarks.rows import Row
 from benchmarks.search import SearchInLongGroup
 
-PARTS = ("fanout", "endtoend", "processes", "readers", "history", "search", "ai", "media", "page")
+PARTS = ("fanout", "endtoend", "endtoend-ai", "processes", "readers", "history", "search", "ai", "media", "page")
 SEARCHED = 50_000
 FAN_OUT_TARGETS = {(1, 1_000): 2.5, (100, 10): 1.9, (10, 100): 1.9}
 ACK_TARGET = 1.3
@@ -91,7 +91,13 @@ def fan_out(quick: bool) -> list[Section]:
 
 def measured_parts(folder: Path, *, quick: bool, messages: int) -> dict[str, tuple[str, Sequence[Row], Measure]]:
     """By name: title, rows, and what fills them."""
-    whole, two, people, pages = EndToEnd(), TwoProcesses(), Readers(), HistoryPages(messages)
+    plain, whole, two, people, pages = (
+        EndToEnd(ai=False),
+        EndToEnd(ai=True),
+        TwoProcesses(),
+        Readers(),
+        HistoryPages(messages),
+    )
     search, beside, uploads, seen = (
         SearchInLongGroup(min(messages, SEARCHED)),
         AiBesideChat(),
@@ -99,11 +105,20 @@ def measured_parts(folder: Path, *, quick: bool, messages: int) -> dict[str, tup
         PageInChromium(),
     )
     thrice, often = (1, 2) if quick else (3, 5)
-    wide, both = (Pace(1, 5), Pace(1, 4)) if quick else (Pace(3, 12), Pace(2, 5))
+    wide, wider, both = (Pace(1, 5), Pace(1, 5), Pace(1, 4)) if quick else (Pace(3, 12), Pace(2, 12), Pace(2, 5))
     end_to_end = "End to end, 1,000 clients in 100 groups of 10, embedded database"
     processes = "Two processes over Redis, 1,000 clients in 100 groups of 10"
     return {
-        "endtoend": (end_to_end, whole.rows, lambda: whole.measure(folder / "endtoend" / "home", wide, _say)),
+        "endtoend": (
+            f"{end_to_end}, AI off",
+            plain.rows,
+            lambda: plain.measure(folder / "plain" / "home", wide, _say),
+        ),
+        "endtoend-ai": (
+            f"{end_to_end}, AI on as it is by default",
+            whole.rows,
+            lambda: whole.measure(folder / "whole" / "home", wider, _say),
+        ),
         "processes": (processes, two.rows, lambda: two.measure(folder / "processes", both, _say)),
         "readers": (
             "Slow readers, and a reconnect storm",

@@ -30,15 +30,20 @@ class Pace:
 class EndToEnd:
     """Rows that fill while `measure` runs; each repetition has a server of its own on the same data."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ai: bool) -> None:
+        cores = f"{CORES}, models too; AI on" if ai else f"{CORES}; AI off"
+        self._settings = {} if ai else {"AI": "off"}
+
         def row(name: str, unit: str, target: float | None, *, more: bool = False, note: str = "") -> Row:
-            return Row(name, unit, "more" if more else "less", CORES, target, note=note)
+            return Row(name, unit, "more" if more else "less", cores, target, note=note)
 
         self.sustained = row("messages, closed loop, each client one in flight", "messages/s", 2_000, more=True)
         self.p95 = row("acknowledged after, p95 at 500 messages/s, open loop", "ms", 50)
         self.delivered_p95 = row("delivered after, p95 at 500 messages/s, open loop", "ms", None)
         self.cpu = row("server's CPU at 100 messages/s, open loop", "% of a core", 30)
         self.database_cpu = row("database's CPU at 100 messages/s", "% of a core", None)
+        if ai:
+            self.models_cpu = row("models' CPU at 100 messages/s", "% of a core", None)
         self.commit = row("durable write, mean at 500 messages/s", "ms", 100)
         self.deliveries = row("deliveries per CPU-second of the server, closed loop", "/CPU-s", None, more=True)
         self.message_cpu = row("server's CPU for a message and its 9 deliveries, closed loop", "ms", None)
@@ -57,15 +62,15 @@ class EndToEnd:
         self.rows = [value for value in vars(self).values() if isinstance(value, Row)]
 
     def measure(self, home: Path, pace: Pace, say: Say) -> None:
-        with serving(home) as live:
+        with serving(home, self._settings) as live:
             say(f"preparing {CLIENTS:,} users and {GROUPS} groups")
             plan = Plan(live.url, CLIENTS, GROUPS)
             cast = asyncio.run(gather_people(plan, (), secrets.token_hex(3), lambda what, done, total: None))
         for repetition in range(pace.repetitions):
             say(f"end to end, {repetition + 1} of {pace.repetitions}")
-            with serving(home) as live:
+            with serving(home, self._settings) as live:
                 asyncio.run(self._repeat(live, cast, pace.seconds))
-            with serving(home) as live:
+            with serving(home, self._settings) as live:
                 asyncio.run(self._measure_connections_alone(live, cast))
 
     async def _measure_connections_alone(self, live: Live, cast: Cast) -> None:
@@ -89,6 +94,8 @@ class EndToEnd:
         at_100 = await self._run(live, cast, Plan(live.url, CLIENTS, GROUPS, rate=100, seconds=seconds), ready)
         self.cpu.samples.append(_share(at_100, "server"))
         self.database_cpu.samples.append(_share(at_100, "database"))
+        if "models" in at_100["usage"]:
+            self.models_cpu.samples.append(_share(at_100, "models"))
         before = commits(live.url)
         at_500 = await self._run(live, cast, Plan(live.url, CLIENTS, GROUPS, rate=500, seconds=seconds))
         after = commits(live.url)
