@@ -1,4 +1,4 @@
-"""Read watermarks: moved in memory at once, stored in shared writes, told to the group once."""
+"""Read watermarks: moved in memory at once, stored in shared writes, told to the group once for each write."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,14 +19,16 @@ class ReadState:
         self._running: asyncio.Task[None] | None = None
 
     async def move(self, room: Room, user_id: str, seq: int, n: int) -> bool:
-        """Up only; False where it stood there already."""
+        """Up only. Whether to tell the group: False where it stood there already, and where a later mark of the same
+        person, which tells more, is on its way."""
         if not self._rooms.raise_watermark(room, user_id, seq, n, self._clock()):
             return False
         self._waiting.setdefault(room.id, (room, set()))[1].add(user_id)
         if self._next is None:
             self._next = asyncio.create_task(self._store_after(self._running), name="read-state")
         await asyncio.shield(self._next)
-        return True
+        member = room.members.get(user_id)
+        return member is None or member.read_seq <= seq
 
     async def _store_after(self, running: asyncio.Task[None] | None) -> None:
         if running is not None:
