@@ -49,7 +49,7 @@ class EndToEnd:
         self.message_cpu = row("server's CPU for a message and its 9 deliveries, closed loop", "ms", None)
         self.message_database_cpu = row("database's CPU for a message, closed loop", "ms", None)
         self.connects = row("connects, authenticated known users, server just started", "/s", 1_000, more=True)
-        self.reconnects = row("connects, groups loaded already", "/s", None, more=True)
+        self.reconnects = row("connects, authenticated known users, groups loaded already", "/s", 1_000, more=True)
         self.connect_cpu = row("server's CPU for a connect, server just started", "ms", None)
         self.connect_database_cpu = row("database's CPU for a connect, server just started", "ms", None)
         self.per_connection = row("memory a connection, over that when ready", "KiB", 25)

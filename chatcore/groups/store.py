@@ -11,10 +11,10 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.write_concern import WriteConcern
 
+from chatcore.batches import Batches
 from chatcore.contract.groups import GroupSettings
 from chatcore.errors import Banned, Conflict
 from chatcore.groups.records import BanRecord, GroupRecord, InviteRecord, MemberRecord, Move
-from chatcore.identity.batches import Batches
 from chatcore.journal.rows import Change, Row
 from chatcore.mongo import Index, translate_errors
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from chatcore.batches import Batches
 from chatcore.contract.people import User, Users
-from chatcore.identity.batches import Batches
 from chatcore.identity.records import IdentityStore, UserRecord, deleted_user, fold
 
 CAPACITY: Final = 10_000  # about 1 KB each

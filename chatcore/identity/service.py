@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from chatcore.batches import Batches
 from chatcore.contract.people import (
     AuthenticationSuccess,
     Devices,
@@ -21,7 +22,6 @@ from chatcore.contract.people import (
 )
 from chatcore.contract.push import PushSubscription
 from chatcore.errors import NotFound, TokenMissing, Unauthenticated, UserInactive
-from chatcore.identity.batches import Batches
 from chatcore.identity.claims import Claims
 from chatcore.identity.connections import Connections
 from chatcore.identity.directory import Directory

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from chatcore.batches import Batches
 from chatcore.contract.people import Device, Devices, DeviceType
-from chatcore.identity.batches import Batches
 from chatcore.identity.claims import Claims, storable
 from chatcore.identity.guards import GRACE_SECONDS, MAX_SESSION_SECONDS
 from chatcore.identity.records import IdentityStore, SessionRecord, SessionStatus

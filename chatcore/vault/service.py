@@ -2,9 +2,10 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from chatcore.batches import Batches
 from chatcore.vault.envelope import GroupKey, Place, SealBroken, Sealed
 from chatcore.vault.master import KEY_BYTES, MasterKeys, WrappedKey
 
@@ -12,7 +13,10 @@ CACHED_KEYS = 20_000
 
 
 class KeyStore(Protocol):
-    async def keys_of(self, group_id: str) -> list[WrappedKey]: ...
+    async def keys_of(self, group_ids: Collection[str]) -> list[WrappedKey]:
+        """Every version of each of these groups, in any order."""
+        ...
+
     async def add(self, key: WrappedKey) -> bool:
         """False where that version is there already: another process was first."""
         ...
@@ -27,6 +31,7 @@ class Vault:
         self._masters = masters
         self._store = store
         self._keys: OrderedDict[str, dict[int, GroupKey]] = OrderedDict()
+        self._reads = Batches(self._read)
 
     async def key_of(self, group_id: str) -> GroupKey:
         """The newest key of a group, made where there is none."""
@@ -60,10 +65,20 @@ class Vault:
         self._keys.pop(group_id, None)
 
     async def _load(self, group_id: str) -> dict[int, GroupKey]:
-        rows = await self._store.keys_of(group_id)
+        """Reads of many groups at once, as after a start, go together."""
+        rows = await self._reads.do(group_id)
+        known = self._keys.get(group_id)
+        if known is not None and known.keys() == {row.version for row in rows}:
+            return known  # somebody else waited for the same read
         versions = {row.version: GroupKey(group_id, row.version, self._masters.unwrap(row)) for row in rows}
         if versions:
             self._keys[group_id] = versions
             while len(self._keys) > CACHED_KEYS:
                 self._keys.popitem(last=False)
         return versions
+
+    async def _read(self, group_ids: Sequence[str]) -> list[list[WrappedKey]]:
+        found: dict[str, list[WrappedKey]] = {group_id: [] for group_id in group_ids}
+        for row in await self._store.keys_of(found):
+            found[row.group_id].append(row)
+        return [found[group_id] for group_id in group_ids]

@@ -1,6 +1,7 @@
 """Wrapped group keys in MongoDB (`group_keys`), and their twin in memory."""
 
 import os
+from collections.abc import Collection
 from typing import Any
 
 from bson import ObjectId
@@ -18,11 +19,11 @@ class MongoKeyStore:
         self._keys = database["group_keys"]
 
     @translate_errors
-    async def keys_of(self, group_id: str) -> list[WrappedKey]:
-        rows = self._keys.find({"groupId": ObjectId(group_id)})
+    async def keys_of(self, group_ids: Collection[str]) -> list[WrappedKey]:
+        rows = await self._keys.find({"groupId": {"$in": [ObjectId(id_) for id_ in group_ids]}}).to_list()
         return [
-            WrappedKey(group_id, row["version"], row["kid"], bytes(row["nonce"]), bytes(row["wrapped"]))
-            async for row in rows
+            WrappedKey(str(row["groupId"]), row["version"], row["kid"], bytes(row["nonce"]), bytes(row["wrapped"]))
+            for row in rows
         ]
 
     @translate_errors
@@ -49,8 +50,8 @@ class MemoryKeyStore:
     def __init__(self) -> None:
         self._keys: dict[tuple[str, int], WrappedKey] = {}
 
-    async def keys_of(self, group_id: str) -> list[WrappedKey]:
-        return [key for (owner, _), key in self._keys.items() if owner == group_id]
+    async def keys_of(self, group_ids: Collection[str]) -> list[WrappedKey]:
+        return [key for (owner, _), key in self._keys.items() if owner in group_ids]
 
     async def add(self, key: WrappedKey) -> bool:
         if (key.group_id, key.version) in self._keys:

@@ -153,7 +153,7 @@ class TestIntegrity:
             assert kept.sealed is not None
             assert await house.vault.open(kept.place, kept.sealed) == b"to be forgotten"
             await house.services.groups.delete(ana, g.GroupPath(group_id=group))
-            assert await house.key_store.keys_of(group) == []
+            assert await house.key_store.keys_of([group]) == []
             with pytest.raises(SealBroken):
                 await house.vault.open(kept.place, kept.sealed)
 

@@ -249,10 +249,10 @@ class TestKeys:
                 for owner, version in ((group, 1), (group, 2), (other, 1))]  # fmt: skip
         assert [await stores.keys.add(key) for key in keys] == [True] * 3
         assert await stores.keys.add(WrappedKey(group, 1, "k1", b"m" * 12, b"other")) is False
-        assert sorted(await stores.keys.keys_of(group), key=lambda key: key.version) == keys[:2]
+        assert sorted(await stores.keys.keys_of([group]), key=lambda key: key.version) == keys[:2]
         await stores.keys.destroy(group)
-        assert await stores.keys.keys_of(group) == []
-        assert await stores.keys.keys_of(other) == keys[2:]
+        assert await stores.keys.keys_of([group]) == []
+        assert await stores.keys.keys_of([other]) == keys[2:]
 
 
 class TestRetention:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from chatcore.identity.batches import Batches
+from chatcore.batches import Batches
 
 LONG = 3_600.0
 

@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 from chatcore.errors import Unavailable
 from chatcore.logs import get_logger
 
-log = get_logger("identity")
+log = get_logger("batches")
 
 MAX_BATCH: Final = 500
 MAX_WAITING: Final = 20_000
@@ -73,7 +73,7 @@ class Batches(Generic[T, R]):
         done: asyncio.Future[R] = loop.create_future()
         self._waiting.append(_Waiting(item, done, loop.time()))
         if self._task is None:
-            self._task = asyncio.create_task(self._drain(), name="identity-batches")
+            self._task = asyncio.create_task(self._drain(), name="batches")
         return done
 
     async def _drain(self) -> None:
@@ -118,4 +118,4 @@ class Batches(Generic[T, R]):
 
 def _log_failure(done: asyncio.Future[R]) -> None:
     if not done.cancelled() and (error := done.exception()) is not None:
-        log.warning("identity_batch_failed", error=type(error).__name__)
+        log.warning("batch_failed", error=type(error).__name__)
