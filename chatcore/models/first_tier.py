@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from chatcore.models.files import require_file
 from chatcore.models.ngrams import count_all, fold, weigh
-from chatcore.models.readings import pieces, wholes
+from chatcore.models.readings import Reading, pieces, wholes
 
 NGRAM_FILE, LEXICON_FILE = "moderation.ngrams.npz", "moderation.lexicon.npz"
 MAX_PHRASE_WORDS = 3
@@ -70,9 +70,12 @@ class NgramHeads:
     def score(self, text: str) -> npt.NDArray[np.float32]:
         return sigmoid(self._logits([text])[0])
 
-    def highest(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """The highest score of each head over these texts, of which there is one at least."""
-        return sigmoid(np.maximum.reduce(self._logits(texts)))
+    def highest(self, readings: Sequence[Sequence[str]]) -> npt.NDArray[np.float32]:
+        """The highest score of each head over the readings of each message, of which each has one at least; the shape
+        is (messages, heads)."""
+        logits = np.stack(self._logits([text for texts in readings for text in texts]))
+        starts = [0, *accumulate(len(texts) for texts in readings[:-1])]
+        return sigmoid(np.maximum.reduceat(logits, starts, axis=0))
 
     def _logits(self, texts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         buckets, counts, cuts = count_all([fold(text) for text in texts])
@@ -137,16 +140,27 @@ class FirstTier:
 
     def look(self, text: str) -> FirstLook:
         """The highest scores and the known words of all readings; a word that is read twice is told once."""
-        ways = wholes(text)
-        scores = self._heads.highest([each.text for each in (*ways, *pieces(ways[-1]))])
+        return self.look_at_all([text])[0]
+
+    def look_at_all(self, texts: Sequence[str]) -> list[FirstLook]:
+        """At each for itself, in a third of the time where they are many: most of it is numpy's for a call."""
+        if not texts:
+            return []
+        ways = [wholes(text) for text in texts]
+        scores = self._heads.highest([[each.text for each in (*of, *pieces(of[-1]))] for of in ways])
+        return [
+            FirstLook(dict(zip(self._heads.names, of_heads, strict=True)), self._known_words(of))
+            for of, of_heads in zip(ways, scores.tolist(), strict=True)
+        ]
+
+    def _known_words(self, ways: Sequence[Reading]) -> tuple[Match, ...]:
         found: dict[tuple[int, int], Match] = {}
         for way in ways:  # a piece has no word that the whole has not
             for match in self._lexicon.find(way.text):
                 start, end = way.span(match.start, match.end)
                 if not any(start < known_end and known_start < end for known_start, known_end in found):
                     found[start, end] = match._replace(start=start, end=end)
-        matches = tuple(found[place] for place in sorted(found))
-        return FirstLook(dict(zip(self._heads.names, scores.tolist(), strict=True)), matches)
+        return tuple(found[place] for place in sorted(found))
 
 
 def fold_word(word: str) -> str:

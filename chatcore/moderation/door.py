@@ -84,7 +84,7 @@ class GuardedDoor:
         if mode == "off" or not text:
             return Admission(text)
         subject = replace(subject, mode=mode)
-        judged, finished = self._judge.judge_now(text, subject), False
+        judged, finished = await self._judge.judge_soon(text, subject), False
         if mode == "strict" and judged.ruling.action != "block":
             judged, finished = await self._wait(text, subject, judged)
         action = judged.ruling.action

@@ -69,7 +69,13 @@ class Judge:
 
     def judge_now(self, text: str, subject: Subject) -> Judged:
         """What the first tier alone says: no wait, no call."""
-        seen = self.first.look_now(text)
+        return self._ruled(text, subject, self.first.look_now(text))
+
+    async def judge_soon(self, text: str, subject: Subject) -> Judged:
+        """The same, together with all that is sent in this turn of the loop."""
+        return self._ruled(text, subject, await self.first.look_soon(text))
+
+    def _ruled(self, text: str, subject: Subject, seen: Evidence | None) -> Judged:
         evidence = (seen,) if seen is not None else ()
         policy = Policy(self._thresholds, subject.overrides)
         return Judged(self._ledger.new_id(), rule(text, evidence, policy), evidence)

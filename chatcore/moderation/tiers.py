@@ -1,6 +1,7 @@
 """Three ways to look at a text, by cost: inside this process, a moderation model, a prompt."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -11,10 +12,13 @@ from chatcore.models.categories import OPENAI_NAMES
 from chatcore.moderation.records import Evidence, Span, Subject, TierName
 
 if TYPE_CHECKING:
+    from chatcore.models.first_tier import FirstLook as Looked
     from chatcore.models.first_tier import FirstTier
 
 FUNCTION: Final = "ModerateMessage"
 DEADLINE_SECONDS: Final = 3.0
+MOST_TOGETHER: Final = 32
+MOST_CHARACTERS: Final = 8_000
 HATEFUL: Final = ("racial", "religious", "sexual orientation", "mental", "physical")
 RULES: Final = Served("rules", "first-tier", True, "", 0.0, 0, 0, 0.0)
 
@@ -27,6 +31,7 @@ class FirstLook:
     def __init__(self, load: "Callable[[], FirstTier] | None" = None):
         self._load = load
         self._tier: FirstTier | None = None
+        self._asking: deque[tuple[str, asyncio.Future[Evidence]]] = deque()
 
     @property
     def ready(self) -> bool:
@@ -38,18 +43,52 @@ class FirstLook:
 
     def look_now(self, text: str) -> Evidence | None:
         """None until it is loaded."""
+        return None if self._tier is None else _evidence(self._tier.look(text))
+
+    async def look_soon(self, text: str) -> Evidence | None:
+        """The same for all who ask in one turn of the loop, at the end of it: together they cost a third."""
         if self._tier is None:
             return None
-        found = self._tier.look(text)
-        spans = tuple(Span(each.start, each.end, family(each.category), each.severity) for each in found.matches)
-        scores = {OPENAI_NAMES.get(head, head): score for head, score in found.scores.items()}
-        return Evidence("first", scores, spans, RULES.model)
+        loop = asyncio.get_running_loop()
+        seen: asyncio.Future[Evidence] = loop.create_future()
+        self._asking.append((text, seen))
+        if len(self._asking) == 1:
+            loop.call_soon(self._look_for_all)
+        return await seen
 
     async def look(self, text: str, subject: Subject) -> Evidence:
-        seen = self.look_now(text)
+        seen = await self.look_soon(text)
         if seen is None:
             raise Unavailable("The first tier is still being loaded")
         return seen
+
+    def _look_for_all(self) -> None:
+        """So many at once as hold the loop up for some milliseconds; the others after whoever else waits for it."""
+        assert self._tier is not None
+        asking: list[tuple[str, asyncio.Future[Evidence]]] = []
+        characters = 0
+        while self._asking and len(asking) < MOST_TOGETHER and characters < MOST_CHARACTERS:
+            asking.append(self._asking.popleft())
+            characters += len(asking[-1][0])
+        if self._asking:
+            asyncio.get_running_loop().call_soon(self._look_for_all)
+        try:
+            looks = self._tier.look_at_all([text for text, _ in asking])
+        except Exception:  # noqa: BLE001 - one of them breaks it; the others must not hear of that
+            looks = []
+        for place, (text, seen) in enumerate(asking):
+            if seen.done():
+                continue
+            try:
+                seen.set_result(_evidence(looks[place] if looks else self._tier.look(text)))
+            except Exception as error:  # noqa: BLE001 - told to whoever waits
+                seen.set_exception(error)
+
+
+def _evidence(found: "Looked") -> Evidence:
+    spans = tuple(Span(each.start, each.end, family(each.category), each.severity) for each in found.matches)
+    scores = {OPENAI_NAMES.get(head, head): score for head, score in found.scores.items()}
+    return Evidence("first", scores, spans, RULES.model)
 
 
 def _load() -> "FirstTier":

@@ -63,9 +63,19 @@ def test_no_text_at_all_has_no_ngrams_to_trip_over() -> None:
 def test_texts_that_are_scored_together_score_as_each_alone() -> None:
     heads = FirstTier.load()._heads
     texts = ["I will kill you", "", "a", "lunch at the park?", "soooo \u4f60\u597d \U0001f600", "I will kill you"]
-    assert np.array_equal(heads.highest(texts), np.maximum.reduce([heads.score(text) for text in texts]))
-    for text in texts:
-        assert np.array_equal(heads.highest([text]), heads.score(text))
+    alone = [heads.score(text) for text in texts]
+    assert np.array_equal(heads.highest([texts]), [np.maximum.reduce(alone)])
+    assert np.array_equal(heads.highest([[text] for text in texts]), alone)
+    mixed = heads.highest([texts[:2], texts[2:3], texts[3:]])
+    assert np.array_equal(mixed, [np.maximum.reduce(part) for part in (alone[:2], alone[2:3], alone[3:])])
+
+
+def test_messages_that_are_looked_at_together_look_as_each_alone() -> None:
+    tier = FirstTier.load()
+    long = "Nobody has said anything yet. " * 40 + "I will kill you, you piece of shit. " + "And so it went on. " * 40
+    texts = [*EVERYDAY.read_text("utf-8").splitlines()[:50], long, "y0u s.t.u.p.i.d f-o-o-l", "", "I will kill you"]
+    assert tier.look_at_all(texts) == [tier.look(text) for text in texts]
+    assert tier.look_at_all([]) == []
 
 
 @pytest.fixture
