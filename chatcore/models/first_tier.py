@@ -143,7 +143,8 @@ class FirstTier:
         return self.look_at_all([text])[0]
 
     def look_at_all(self, texts: Sequence[str]) -> list[FirstLook]:
-        """At each for itself, in a third of the time where they are many: most of it is numpy's for a call."""
+        """At each for itself, but the heads take a third of the time where there are many: most of it is numpy's for a
+        call."""
         if not texts:
             return []
         ways = [wholes(text) for text in texts]
