@@ -30,8 +30,9 @@ async def run_together(drains: Drains, count: int) -> list[Visitor]:
     visitors = [Visitor() for _ in range(count)]
     for visitor in visitors:
         drains.start(visitor)  # type: ignore[arg-type]
-    await asyncio.sleep(0)
-    assert len(drains) == count
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert len({visitor.task for visitor in visitors}) == len(drains) == count
     for visitor in visitors:
         visitor.may_end.set()
     for _ in range(3):
@@ -47,6 +48,44 @@ async def test_a_task_that_is_done_takes_the_next_inbox() -> None:
     (second,) = await run_together(drains, 1)
     assert first.task is second.task
     await drains.finish(1)
+
+
+async def answer_at_once(visitor: Any) -> None:
+    visitor.task = asyncio.current_task()
+
+
+async def test_those_who_need_not_wait_share_a_task() -> None:
+    drains, visitors = Drains(answer_at_once), [Visitor() for _ in range(20)]
+    for visitor in visitors:
+        drains.start(visitor)  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    assert len({visitor.task for visitor in visitors}) == 1
+    assert len(drains) == 0
+    assert not any(visitor.draining for visitor in visitors)
+    await drains.finish(1)
+
+
+async def test_where_one_had_to_wait_the_next_ones_all_begin_at_once() -> None:
+    drains = Drains(wait)
+    await run_together(drains, 20)
+    visitors = [Visitor() for _ in range(20)]
+    for visitor in visitors:
+        drains.start(visitor)  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    assert len({visitor.task for visitor in visitors} - {None}) == 20
+    for visitor in visitors:
+        visitor.may_end.set()
+    await drains.finish(1)
+
+
+async def test_tasks_that_are_called_at_the_end_end_as_well() -> None:
+    drains, visitors = Drains(wait), [Visitor() for _ in range(20)]
+    before = len(asyncio.all_tasks())
+    for visitor in visitors:
+        drains.start(visitor)  # type: ignore[arg-type]
+    await drains.finish(0.01)  # one is called for all, and calls the others
+    assert len(asyncio.all_tasks()) == before
+    assert len(drains) == 0
 
 
 async def test_so_many_wait_for_work_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
