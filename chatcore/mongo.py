@@ -171,11 +171,17 @@ async def _wait_for_answer(client: AsyncMongoClient[Document]) -> None:
 
 
 async def _ask_abilities(client: AsyncMongoClient[Document], database: AsyncDatabase[Document]) -> Abilities:
-    hello = await client.admin.command("hello")
-    replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
-    return Abilities(
-        transactions=replicated and "logicalSessionTimeoutMinutes" in hello, vector_search=await _searches(database)
-    )
+    return Abilities(transactions=await _transacts(client, database), vector_search=await _searches(database))
+
+
+async def _transacts(client: AsyncMongoClient[Document], database: AsyncDatabase[Document]) -> bool:
+    """A lone MongoDB says so at the first statement; the embedded database takes them alone as well."""
+    try:
+        async with client.start_session() as session, await session.start_transaction():
+            await database["meta"].find_one({"_id": "ping"}, session=session)
+    except (OperationFailure, ConfigurationError):
+        return False
+    return True
 
 
 async def _searches(database: AsyncDatabase[Document]) -> bool:

@@ -3,7 +3,9 @@
 It runs as a process of its own and is never imported. Measured on its version 0.7.0b3: a transaction, an index or a
 user acknowledged with `journal=true` is gone after a kill unless the daemon synchronises every commit, which costs
 no more than journaled writes do. `createUser` is refused under `--auth` on an empty folder, so the first start makes
-the user on an open daemon that nobody is told of, ends it, and serves from a second one.
+the user on an open daemon that nobody is told of, ends it, and serves from a second one. As a member of a replica set
+it would also keep a log of all changes for whoever follows them, which nobody here does: alone, a message costs it a
+fifth less (measured: 0.18 ms of CPU instead of 0.23 in batches of 64 to 256), and transactions are there all the same.
 """
 
 import asyncio
@@ -124,7 +126,8 @@ class EmbeddedDatabase:
         def command(port: int) -> list[str]:
             options = {"--config": folder.config, "--storage-path": folder.data, "--host": "127.0.0.1", "--port": port}
             options |= {"--cache-size": CACHE_SIZE, "--log-level": "WARNING"}
-            return [program, *(str(part) for pair in options.items() for part in pair), "--sync-on-commit", *more]
+            flags = ("--sync-on-commit", "--standalone", *more)
+            return [program, *(str(part) for pair in options.items() for part in pair), *flags]
 
         return SupervisedProcess(
             "embedded-database",

@@ -18,7 +18,7 @@ from pymongo.errors import (
 )
 
 from chatcore.errors import Unavailable
-from chatcore.mongo import Index, IndexDiffers, Mongo, open_mongo, translate_errors, translating_errors
+from chatcore.mongo import Index, IndexDiffers, Mongo, _transacts, open_mongo, translate_errors, translating_errors
 
 DUPLICATE = {"writeErrors": [{"code": 11000}], "writeConcernErrors": []}
 UNCONFIRMED = {"writeErrors": [{"code": 11000}], "writeConcernErrors": [{"code": 64}]}
@@ -131,3 +131,16 @@ async def test_the_password_is_put_into_the_uri(database_uri: str, database_is_e
         await open_mongo(
             database_uri.replace(f":{password}@", ":<db_password>@"), database="x", password="p@ss/word", embedded=True
         )
+
+
+async def test_a_lone_server_that_refuses_transactions_is_known_as_such(mongo: Mongo) -> None:
+    class Lone:
+        """What a MongoDB without a replica set answers to the first statement of a transaction."""
+
+        def __getitem__(self, name: str) -> "Lone":
+            return self
+
+        async def find_one(self, *_: object, session: object) -> None:
+            raise OperationFailure("Transaction numbers are only allowed on a replica set member or mongos", 20)
+
+    assert not await _transacts(mongo.client, Lone())  # type: ignore[arg-type]
