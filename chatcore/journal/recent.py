@@ -124,11 +124,11 @@ class RecentRows:
         if len(span.rows) > 2 * MAX_ROWS or self._bytes > self._max_bytes:
             self._put(row.group_id, span.rows[-MAX_ROWS:])
 
-    async def transact(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:
+    async def transact(self, rows: Sequence[Row], changes: Sequence[Change], *, claim: bool = False) -> None:
         group_ids = {row.group_id for row in rows}
         self._forget(group_ids)
         try:
-            await self._store.transact(rows, changes)
+            await self._store.transact(rows, changes, claim=claim)
         except (SeqTaken, IdTaken, Conflict):
             raise
         except BaseException:

@@ -24,6 +24,7 @@ LOOK_SECONDS = 0.2
 SETTLE_SECONDS = 1.0
 MAX_QUEUED = 20_000
 MAX_FRUITLESS = 20
+PATIENT_TRIES = 3  # of a transaction; then it takes its place in the log first, or those who write faster always win
 DELIVERED_IN_A_ROW = 64
 MAX_STREAMED = 8  # writes in a row before whoever waits for his turn gets it
 
@@ -337,12 +338,13 @@ class Writer:
             outcome = await self._store.insert([row for pending in waiting for row in self._number(pending, ahead)])
 
     async def _transact(self, pending: Pending) -> None:
-        fruitless = 0
+        fruitless = tries = 0
         while self._authorized([pending]):
             rows = self._number(pending, {})
             try:
-                await self._store.transact(rows, pending.entry.changes)
+                await self._store.transact(rows, pending.entry.changes, claim=tries >= PATIENT_TRIES)
             except SeqTaken:
+                tries += 1
                 moved = await self._overtaken([pending], pending.entry.group_id, fruitless)
                 fruitless = 0 if moved else fruitless + 1
             except Conflict:

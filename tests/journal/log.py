@@ -104,9 +104,9 @@ class UnreliableStore:
             raise Unavailable()
         return outcome
 
-    async def transact(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:
+    async def transact(self, rows: Sequence[Row], changes: Sequence[Change], *, claim: bool = False) -> None:
         self._answer()
-        await self._store.transact(rows, changes)
+        await self._store.transact(rows, changes, claim=claim)
         if self.lost_answer:
             self.lost_answer = False
             raise Unavailable()

@@ -39,10 +39,10 @@ class Counting(MemoryJournalStore):
             await meanwhile()
         return rows
 
-    async def transact(self, rows: Sequence[Row], changes: Any) -> None:
+    async def transact(self, rows: Sequence[Row], changes: Any, *, claim: bool = False) -> None:
         if self.lost_answer:
             raise Unavailable()
-        await super().transact(rows, changes)
+        await super().transact(rows, changes, claim=claim)
 
 
 @pytest.fixture

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from chatcore.errors import Conflict, NotFound, Unavailable
 from chatcore.journal import pending as pending_module
 from chatcore.journal import writer as writer_module
 from chatcore.journal.ids import new_id
 from chatcore.journal.rows import Entry, Head, IdTaken, Row
-from chatcore.journal.store import JournalStore
+from chatcore.journal.store import JournalStore, MongoJournalStore
+from chatcore.journal.writer import PATIENT_TRIES
 from tests.journal.log import NOW, Process, UnreliableStore, a_message, numbered, stored_log
 
 
@@ -491,6 +493,41 @@ async def test_a_sender_kicked_through_another_process_is_fenced_exactly(store: 
     assert "mallory" in senders[:kicked_at]
     assert "mallory" not in senders[kicked_at:]
     assert [row.seq for row in log] == list(range(1, len(log) + 1))
+
+
+async def test_a_transaction_that_was_overtaken_often_takes_its_place_first(
+    monkeypatch: pytest.MonkeyPatch, store: JournalStore, group: str
+) -> None:
+    """Whoever writes to the log without a pause from another process must not keep a moderator out."""
+    line = UnreliableStore(store)
+    one, other = Process(line), Process(store)
+    await other.write(a_message(group))
+    claims: list[bool] = []
+
+    async def overtaken(rows: Any, changes: Any, *, claim: bool) -> None:
+        claims.append(claim)
+        if not claim:
+            await other.write(a_message(group, "mallory"))
+        await store.transact(rows, changes, claim=claim)
+
+    monkeypatch.setattr(line, "transact", overtaken)
+    await one.kick(group, "mallory")
+    assert claims == [False] * PATIENT_TRIES + [True]
+
+
+@pytest.mark.parametrize("claim", [False, True])
+async def test_a_transaction_is_all_or_nothing_in_either_order(store: JournalStore, group: str, claim: bool) -> None:
+    there: list[bool] = []
+
+    async def refuse(session: Any, rows: Sequence[Row]) -> None:
+        if isinstance(store, MongoJournalStore):
+            there.append(await store._messages.find_one({"_id": ObjectId(rows[0].id)}, session=session) is not None)
+        raise Conflict("no")
+
+    with pytest.raises(Conflict):
+        await store.transact(numbered([a_message(group)]), [refuse], claim=claim)
+    assert there in ([], [claim])
+    assert await seqs(store, group) == []
 
 
 async def test_transactions_of_two_processes_do_not_break_the_log(store: JournalStore, group: str) -> None:

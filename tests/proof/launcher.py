@@ -51,10 +51,10 @@ class Dying(MongoJournalStore):
             asyncio.get_running_loop().call_later(0.002, die)
         return outcome
 
-    async def transact(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:
+    async def transact(self, rows: Sequence[Row], changes: Sequence[Change], *, claim: bool = False) -> None:
         if self._now("before-transaction"):
             die()
-        await super().transact(rows, changes)
+        await super().transact(rows, changes, claim=claim)
         if self._now("after-transaction"):
             die()
 
