@@ -24,6 +24,7 @@ LOOK_SECONDS = 0.2
 SETTLE_SECONDS = 1.0
 MAX_QUEUED = 20_000
 MAX_FRUITLESS = 20
+FEW = 8  # entries that are sent after a clash where the one before it stored none
 PATIENT_TRIES = 3  # of a transaction; then it takes its place in the log first, or those who write faster always win
 DELIVERED_IN_A_ROW = 64
 MAX_STREAMED = 8  # writes in a row before whoever waits for his turn gets it
@@ -324,18 +325,26 @@ class Writer:
         return following
 
     async def _resolve_around(self, waiting: list[Pending], outcome: Inserted) -> None:
-        """Deliver what is stored; deal with each clash, and store the rest after it."""
-        fruitless = 0
+        """Deliver what is stored; deal with each clash, and store the rest after it.
+
+        Where another process writes to the same groups, the next clash is near: what stands behind it would be sent,
+        and read by the database, in vain.
+        """
+        fruitless, at_once = 0, len(waiting)
         while waiting := await self._resolve(waiting, outcome.count):
             if outcome.clash == "id":
                 await self._refuse_repeat(waiting.pop(0))
             elif outcome.clash == "seq":
+                at_once = max(FEW, 2 * outcome.count)
                 moved = await self._overtaken(waiting, waiting[0].entry.group_id, fruitless)
                 fruitless = 0 if moved else fruitless + 1
+            else:
+                at_once *= 2
             if not (waiting := self._authorized(waiting)):
                 return
             ahead: dict[str, Head] = {}
-            outcome = await self._store.insert([row for pending in waiting for row in self._number(pending, ahead)])
+            tried = waiting[:at_once]
+            outcome = await self._store.insert([row for pending in tried for row in self._number(pending, ahead)])
 
     async def _transact(self, pending: Pending) -> None:
         fruitless = tries = 0

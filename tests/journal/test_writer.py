@@ -495,6 +495,20 @@ async def test_a_sender_kicked_through_another_process_is_fenced_exactly(store: 
     assert [row.seq for row in log] == list(range(1, len(log) + 1))
 
 
+async def test_after_a_clash_little_is_sent_that_may_clash_again(store: JournalStore) -> None:
+    line, groups = UnreliableStore(store), [new_id(NOW) for _ in range(40)]
+    one, other = Process(line), Process(store)
+    for group in groups:
+        await one.write(a_message(group))
+    line.inserts.clear()
+    for group in groups:
+        await other.write(a_message(group))
+    await asyncio.gather(*(one.write(a_message(group)) for group in groups))
+    assert sum(line.inserts) <= 360  # all of them again after each clash would be 820
+    for group in groups:
+        assert await seqs(store, group) == [1, 2, 3]
+
+
 async def test_a_transaction_that_was_overtaken_often_takes_its_place_first(
     monkeypatch: pytest.MonkeyPatch, store: JournalStore, group: str
 ) -> None:
